@@ -1,0 +1,47 @@
+# Each target sets itself up: a virtual environment in .venv with the versions of constraints.txt
+# (a few minutes and 6 GB, nearly all of it torch). The second time nothing is installed again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# One thread a test process: the tensors are tiny, and two processes share the cores better than two
+# threads do. A file stays on one process, so that what its tests share is built once.
+TEST_JOBS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: demo test lint bench setup clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)
+	$(BIN)/regvq demo
+
+test: $(READY)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/python -m pytest tests/test_layout.py
+
+bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantizers.py --quick
+	$(BIN)/python benchmarks/demo.py --quick
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "regvq needs Python 3.11 or newer, and '$(PYTHON)' is not: name one with 'make PYTHON=/path/to/python3.11'"; \
+	  exit 1; }
+	@echo "Setting up $(VENV): a few minutes the first time"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian the package python3-venv)"; \
+	  exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,demo,logging]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

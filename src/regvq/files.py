@@ -1,0 +1,56 @@
+"""Writing files so that nothing already saved is lost."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from regvq.errors import RegvqError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes ``path`` whole or not at all: beside it first, synced, then renamed over it.
+
+    Raises:
+        RegvqError: the place cannot be written (no right, no space); what stood there still stands.
+    """
+    write_together({path: content})
+
+
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Writes files that belong together, in the order given: all beside first, then all renamed.
+
+    Whatever can fail for want of space or rights fails before the first rename.
+
+    Raises:
+        RegvqError: a place cannot be written (no right, no space); what stood there still stands.
+    """
+    staged: dict[Path, str] = {}
+    path = next(iter(contents))
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(None, "a folder of that name stands there")
+            # Not the whole name: it may already be as long as the file system allows.
+            descriptor, staged[path] = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:20]}.")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files private; a saved result has the rights of any other new file.
+            os.chmod(staged[path], 0o666 & ~_umask())
+        for path, temporary in staged.items():
+            os.replace(temporary, path)
+    except OSError as error:
+        raise RegvqError(
+            f"cannot write {path}: {error.strerror}; free space or change the folder"
+        ) from error
+    finally:
+        for temporary in staged.values():
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
