@@ -1,0 +1,136 @@
+"""The maths of vector quantization: pure functions of tensors, named as in the paper.
+
+Shapes: ``M`` tokens, ``N`` codes, ``D`` dimensions, ``B`` samples, ``L`` locations a sample.
+All of it expects float32; the callers see to that. This is the readable form, which builds the
+token-by-code matrix.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def euclidean_logits(latents: Tensor, codes: Tensor, variance: Tensor | float) -> Tensor:
+    """``-|h - e|^2 / (2 variance)`` of ``latents`` [M, D] and ``codes`` [N, D]: ``[M, N]``."""
+    squared = latents.square().sum(1, keepdim=True) - 2 * latents @ codes.T + codes.square().sum(1)
+    return squared.clamp_min(0) / (-2 * variance)
+
+
+def cosine_logits(latents: Tensor, codes: Tensor, scale: Tensor | float) -> Tensor:
+    """``scale * cos(h, e)`` of unit-norm ``latents`` [M, D] and ``codes`` [N, D]: ``[M, N]``."""
+    logits: Tensor = scale * (latents @ codes.T)
+    return logits
+
+
+def gumbel_noise(like: Tensor) -> Tensor:
+    """Standard Gumbel noise of the shape of ``like``: ``-log(-log(u))``, u uniform in (0, 1)."""
+    # Clamped on both sides: u = 0 and u = 1 would give an infinite logit.
+    uniform = torch.rand_like(like).clamp_(1e-20, 1 - 1e-7)
+    return uniform.log_().neg_().log_().neg_()
+
+
+def stochastic_mask(batch: int, length: int, ratio: float, device: torch.device) -> Tensor:
+    """Draws which locations are sampled (paper, section 3.3): ``[B, L]`` bool.
+
+    Exactly ``round(ratio * length)`` locations of every sample, drawn anew for each sample.
+    """
+    share = round(ratio * length)
+    order = torch.rand(batch, length, device=device).argsort(dim=1)
+    mask = torch.zeros(batch, length, dtype=torch.bool, device=device)
+    return mask.scatter_(1, order[:, :share], True)
+
+
+def token_counts(codes: Tensor, codebook_size: int) -> Tensor:
+    """How often each code occurs in ``codes`` (any shape, int64): ``[N]`` float32."""
+    counts = torch.zeros(codebook_size, device=codes.device)
+    return counts.index_add_(0, codes.flatten(), counts.new_ones(codes.numel()))
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """``exp`` of the entropy of ``counts`` [N]: in [1, N], the number of codes worth of evenness."""
+    probability = counts / counts.sum().clamp_min(1)
+    return torch.xlogy(probability, probability).sum().neg().exp()
+
+
+def usage(counts: Tensor) -> Tensor:
+    """The share of codes that occur at all, of ``counts`` [N]: in [0, 1]."""
+    return (counts > 0).float().mean()
+
+
+def kl_divergence(probability: Tensor, log_prior: Tensor) -> Tensor:
+    """``KL(p || prior) = sum p (log p - log prior)`` in nats, ``0 log 0 = 0`` (paper, eq. 3)."""
+    return (torch.xlogy(probability, probability) - probability * log_prior).sum()
+
+
+def kl_floor(codebook_size: int, tokens: int) -> float:
+    """The least KL to a uniform prior that ``tokens`` one-hot tokens can reach, in nats."""
+    return float(torch.tensor(max(codebook_size / max(tokens, 1), 1.0)).log())
+
+
+def kl_slope(probability: Tensor, log_prior: Tensor, tokens: int) -> Tensor:
+    """``dKL/dp_n = log p_n - log prior_n + 1``, ``[N]``, finite where a code is unused.
+
+    An unused code has ``-inf``; half a token's worth of probability stands in for zero.
+    """
+    return probability.clamp_min(1 / (2 * tokens)).log() - log_prior + 1
+
+
+def prior_regularization(kl: Tensor, slope: Tensor, posterior: Tensor, tokens: float) -> Tensor:
+    """The KL's value with the gradient of its softmax straight-through form: a scalar.
+
+    The posterior is a mean of one-hots, which has no gradient; in the backward pass each one-hot is
+    replaced by its softmax (paper, section 3.2).
+
+    Args:
+        kl: the value to report, scalar.
+        slope: ``[N]``, from ``kl_slope``.
+        posterior: ``[M, N]`` softmax of the (noisy) logits of this rank's tokens, with gradient.
+        tokens: tokens over all ranks divided by the number of ranks, because data-parallel training
+            averages gradients over ranks.
+    """
+    surrogate = posterior.sum(0) @ slope.detach() / tokens
+    return kl.detach() + surrogate - surrogate.detach()
+
+
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """``|a - b|^2`` over the last dimension: the perturbation of a sampled code (paper, section 3.4)."""
+    return (a - b).square().sum(-1)
+
+
+def softmax_straight_through(chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
+    """The chosen embeddings [M, D] with the gradient of the expected embedding ``posterior @ codes``.
+
+    Equals ``(one_hot - sg(posterior) + posterior) @ codes``: the codebook learns through the one-hot
+    alone, the encoder through the softmax.
+    """
+    expected = posterior @ codes.detach()
+    return chosen + (expected - expected.detach())
+
+
+def identity_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen embeddings [M, D]; the gradient goes to the latents unchanged (VQ-VAE)."""
+    # Adding an exact zero keeps the value bit-identical to the embedding.
+    return chosen.detach() + (latents - latents.detach())
+
+
+def rotation_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen embeddings [M, D] as a rotation and rescaling of the latents, held constant.
+
+    Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", 2024, eq. 4:
+    ``q = |e|/|h| (h - 2 r r^T h + 2 e^ h^^T h)``, with ``r`` the unit sum of the unit vectors.
+    The gradient is rotated the way the latent was, so it differs within a code's cell.
+    """
+    with torch.no_grad():
+        norm = latents.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        unit_latent = latents / norm
+        unit_chosen = F.normalize(chosen, dim=1, eps=1e-6)
+        middle = F.normalize(unit_latent + unit_chosen, dim=1, eps=1e-6)
+        scale = chosen.norm(dim=1, keepdim=True) / norm
+    rotated: Tensor = (
+        latents
+        - 2 * (latents * middle).sum(1, keepdim=True) * middle
+        + 2 * (latents * unit_latent).sum(1, keepdim=True) * unit_chosen
+    )
+    rotated = scale * rotated
+    # The rotation reproduces the embedding up to rounding; adding an exact zero keeps it exact.
+    return chosen.detach() + (rotated - rotated.detach())

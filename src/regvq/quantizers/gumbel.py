@@ -1,0 +1,68 @@
+"""Gumbel-softmax quantization."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from regvq.quantizers.codebooks import GradientCodebook
+from regvq.quantizers.composed import Choice, ComposedQuantizer
+from regvq.quantizers.functional import gumbel_noise
+from regvq.quantizers.heads import Head, LinearHead
+from regvq.quantizers.straight_through import SoftmaxStraightThrough
+from regvq.schedules import Schedule, bounded_schedule
+
+
+class GumbelQuantizer(ComposedQuantizer):
+    """Every token is sampled by the Gumbel trick while training (dVAE, Gumbel VQ-GAN).
+
+    Jang et al., "Categorical Reparameterization with Gumbel-Softmax", 2017; the KL term to a uniform
+    posterior per token and the annealed temperature as in Ramesh et al., "DALL-E", 2021. The forward
+    value is the hard sample, the gradient that of the soft one.
+
+    Args:
+        codebook_size: number of codes N.
+        dim: channels D of the latents.
+        temperature: of the softmax in the backward pass; a number or a schedule over training steps.
+        kl_weight: weight of the mean KL between a token's posterior and the uniform distribution.
+        head: latents to logits; a linear head if none is given.
+    """
+
+    def __init__(
+        self,
+        codebook_size: int,
+        dim: int,
+        *,
+        temperature: float | Schedule = 1.0,
+        kl_weight: float = 5e-4,
+        head: Head | None = None,
+    ) -> None:
+        head = head or LinearHead()
+        super().__init__(
+            codebook_size,
+            dim,
+            head=head,
+            codebook=GradientCodebook(loss_weight=0.0, init="normal"),
+            straight_through=SoftmaxStraightThrough(),
+        )
+        self.resolve_init_args(head=head)
+        self.temperature = bounded_schedule("temperature", temperature, low=1e-6)
+        self.kl_weight = kl_weight
+
+    def choose(self, logits: Tensor, batch: int) -> Choice:
+        best = logits.argmax(1).view(batch, -1)
+        log_posterior = logits.log_softmax(1)
+        kl = (log_posterior.exp() * log_posterior).sum(1).mean() + math.log(self.codebook_size)
+        codes, noisy = best, logits
+        if self.training:
+            noisy = logits + gumbel_noise(logits)
+            codes = noisy.argmax(1).view(batch, -1)
+        temperature = self.temperature(self.steps.value)
+        return Choice(
+            codes=codes,
+            best_codes=best,
+            posterior=(noisy / temperature).softmax(1),
+            losses={"kl": self.kl_weight * kl},
+            stats={"token_kl": kl.detach()},
+            mask=torch.ones_like(codes, dtype=torch.bool) if self.training else None,
+        )

@@ -1,0 +1,122 @@
+"""Heads: how a latent becomes a distribution over the codes."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regvq.configurable import Configurable
+from regvq.errors import RegvqError
+from regvq.quantizers.collectives import sum_over_ranks
+from regvq.quantizers.functional import cosine_logits, euclidean_logits
+
+
+class Head(nn.Module, Configurable, ABC):
+    """Latents and codes to logits.
+
+    A head is built without sizes; the quantizer that owns it calls ``bind`` once.
+    """
+
+    tied: bool = True
+    """Whether the logits depend on the codebook."""
+
+    def bind(self, codebook_size: int, dim: int) -> None:
+        """Creates what depends on the sizes. Most heads have nothing to create."""
+
+    def project(self, vectors: Tensor) -> Tensor:
+        """Latents or codes [M, D] in the space in which both are compared; the identity here."""
+        return vectors
+
+    @abstractmethod
+    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Logits ``[M, N]`` of projected ``latents`` [M, D] and projected ``codes`` [N, D]."""
+
+    def observe(self, latents: Tensor, best: Tensor) -> None:
+        """Sees every training batch: projected latents and their best embeddings, both [M, D]."""
+
+
+class EuclideanHead(Head):
+    """``-|h - e|^2 / (2 s^2)``: the nearest code is the likeliest (the E-step of a Gaussian mixture).
+
+    ``s^2`` is the running mean squared quantization error per dimension, so that the softmax is as
+    wide as the codes' own uncertainty, whatever the scale of the latents.
+
+    Args:
+        decay: of the running mean, in [0, 1).
+        temperature: widens (> 1) or sharpens (< 1) the distribution; the best match stays the same.
+    """
+
+    variance: Tensor
+
+    def __init__(self, decay: float = 0.99, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise RegvqError(f"a head's temperature must be positive, not {temperature}")
+        self.decay = decay
+        self.temperature = temperature
+        self.register_buffer("variance", torch.zeros(()))
+
+    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+        # Zero before the first batch; the tiny floor only keeps the division finite.
+        variance = torch.where(self.variance > 0, self.variance, 1.0).clamp_min(1e-12)
+        return euclidean_logits(latents, codes, variance * self.temperature)
+
+    @torch.no_grad()
+    def observe(self, latents: Tensor, best: Tensor) -> None:
+        error = (latents - best).square()
+        total = sum_over_ranks(torch.stack([error.sum(), error.new_tensor(float(error.numel()))]))
+        current = total[0] / total[1]
+        mixed = self.variance.lerp(current, 1 - self.decay)
+        self.variance.copy_(torch.where(self.variance > 0, mixed, current))
+
+
+class CosineHead(Head):
+    """``scale * cos(h, e)``: latents and codes live on the unit sphere.
+
+    Args:
+        scale: the logits' range at the start. Positive.
+        learnable: whether the scale is trained (as its logarithm, so that it stays positive).
+    """
+
+    log_scale: Tensor
+
+    def __init__(self, scale: float = 10.0, learnable: bool = True) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise RegvqError(f"a cosine head's scale must be positive, not {scale}")
+        start = torch.tensor(math.log(scale))
+        if learnable:
+            self.log_scale = nn.Parameter(start)
+        else:
+            self.register_buffer("log_scale", start)
+
+    def project(self, vectors: Tensor) -> Tensor:
+        return F.normalize(vectors, dim=-1)
+
+    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+        return cosine_logits(latents, codes, self.log_scale.exp())
+
+
+class LinearHead(Head):
+    """A 1x1 convolution to one logit a code; the codebook is free of it (the paper's reading).
+
+    Args:
+        scale: multiplies the initial weights (1: torch's own initialisation).
+    """
+
+    tied = False
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def bind(self, codebook_size: int, dim: int) -> None:
+        self.linear = nn.Linear(dim, codebook_size)
+        with torch.no_grad():
+            self.linear.weight.mul_(self.scale)
+
+    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+        logits: Tensor = self.linear(latents)
+        return logits

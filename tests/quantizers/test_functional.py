@@ -1,0 +1,128 @@
+"""The pure maths against numbers computed by hand and against dense references."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regvq.quantizers import functional
+
+
+def test_euclidean_logits_are_scaled_squared_distances() -> None:
+    latents = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+    codes = torch.tensor([[0.0, 1.0], [3.0, 0.0]])
+    # squared distances 1, 9 and 18, 16; variance 2: divided by -4
+    expected = torch.tensor([[-0.25, -2.25], [-4.5, -4.0]])
+    torch.testing.assert_close(functional.euclidean_logits(latents, codes, 2.0), expected)
+
+
+def test_euclidean_logits_never_rise_above_zero_by_rounding() -> None:
+    latents = 1000 + torch.randn(64, 8)
+    assert functional.euclidean_logits(latents, latents, 1.0).max() <= 0
+
+
+def test_cosine_logits() -> None:
+    latents = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    codes = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    torch.testing.assert_close(
+        functional.cosine_logits(latents, codes, 10.0), torch.tensor([[0.0, 10.0], [8.0, 6.0]])
+    )
+
+
+def test_gumbel_noise_has_the_gumbel_moments() -> None:
+    noise = functional.gumbel_noise(torch.empty(200_000))
+    assert noise.isfinite().all()
+    assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)  # Euler's constant
+    assert noise.var().item() == pytest.approx(math.pi**2 / 6, abs=0.03)
+
+
+def test_the_gumbel_argmax_draws_from_the_softmax() -> None:
+    probability = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    logits = probability.log().expand(100_000, 4)
+    drawn = (logits + functional.gumbel_noise(logits)).argmax(1)
+    share = functional.token_counts(drawn, 4) / len(drawn)
+    torch.testing.assert_close(share, probability, atol=0.006, rtol=0)
+
+
+@given(
+    batch=st.integers(1, 5),
+    length=st.integers(1, 300),
+    ratio=st.floats(0, 1),
+)
+def test_the_mask_holds_the_exact_share_of_every_sample(batch: int, length: int, ratio: float) -> None:
+    mask = functional.stochastic_mask(batch, length, ratio, torch.device("cpu"))
+    assert mask.shape == (batch, length)
+    assert mask.sum(1).tolist() == [round(ratio * length)] * batch
+
+
+def test_the_mask_is_drawn_anew_for_every_sample_and_falls_everywhere_alike() -> None:
+    mask = functional.stochastic_mask(4000, 10, 0.4, torch.device("cpu"))
+    assert len({tuple(row) for row in mask.tolist()}) == math.comb(10, 4)
+    torch.testing.assert_close(mask.float().mean(0), torch.full((10,), 0.4), atol=0.03, rtol=0)
+
+
+def test_counts_usage_and_perplexity_of_a_known_stream() -> None:
+    counts = functional.token_counts(torch.tensor([[0, 0], [2, 2], [0, 5]]), 8)
+    assert counts.tolist() == [3, 0, 2, 0, 0, 1, 0, 0]
+    assert functional.usage(counts).item() == pytest.approx(3 / 8)
+    entropy = -(0.5 * math.log(1 / 2) + 1 / 3 * math.log(1 / 3) + 1 / 6 * math.log(1 / 6))
+    assert functional.perplexity(counts).item() == pytest.approx(math.exp(entropy))
+
+
+def test_perplexity_reaches_both_ends() -> None:
+    assert functional.perplexity(torch.full((7,), 3.0)).item() == pytest.approx(7, rel=1e-6)
+    assert functional.perplexity(torch.tensor([0.0, 9.0, 0.0])).item() == 1
+    assert functional.perplexity(torch.zeros(3)).item() == 1  # nothing counted: no NaN
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=20).filter(any))
+def test_kl_is_the_closed_form(counts: list[int]) -> None:
+    size = len(counts)
+    share = [count / sum(counts) for count in counts]
+    prior = [(index + 1) / (size * (size + 1) / 2) for index in range(size)]
+    expected = sum(p * math.log(p / q) for p, q in zip(share, prior, strict=True) if p > 0)
+    value = functional.kl_divergence(torch.tensor(share), torch.tensor(prior).log()).item()
+    assert value == pytest.approx(expected, abs=2e-6)
+
+
+def test_kl_is_zero_at_the_prior() -> None:
+    prior = torch.tensor([0.5, 0.25, 0.25])
+    assert functional.kl_divergence(prior, prior.log()).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_kl_floor_is_what_distinct_tokens_reach() -> None:
+    # 4 tokens on 16 codes at best take 4 codes: each 1/4 against 1/16
+    assert functional.kl_floor(16, 4) == pytest.approx(math.log(4))
+    reached = functional.kl_divergence(
+        torch.tensor([0.25] * 4 + [0.0] * 12), torch.full((16,), -math.log(16))
+    )
+    assert reached.item() == pytest.approx(functional.kl_floor(16, 4))
+    assert functional.kl_floor(16, 16) == functional.kl_floor(16, 1000) == 0
+
+
+def test_kl_slope_is_the_derivative_and_finite_where_a_code_is_unused() -> None:
+    share = torch.tensor([0.6, 0.4, 0.0], dtype=torch.float64, requires_grad=True)
+    log_prior = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64).log()
+    (exact,) = torch.autograd.grad((share[:2] * (share[:2].log() - log_prior[:2])).sum(), share)
+    slope = functional.kl_slope(share.detach(), log_prior, tokens=5)
+    torch.testing.assert_close(slope[:2], exact[:2])
+    assert slope[2].item() == pytest.approx(math.log(1 / 10) - math.log(0.5) + 1)  # half a token of 5
+
+
+def test_prior_regularization_has_the_value_of_the_kl_and_the_slope_as_gradient() -> None:
+    logits = torch.randn(6, 4, requires_grad=True)
+    slope = torch.tensor([1.0, -2.0, 0.5, 3.0])
+    kl = torch.tensor(1.25)
+    term = functional.prior_regularization(kl, slope, logits.softmax(1), tokens=6)
+    assert term.item() == 1.25
+    (gradient,) = torch.autograd.grad(term, logits)
+    p = logits.detach().softmax(1)
+    expected = p * (slope - p @ slope[:, None]) / 6  # the softmax's Jacobian, written out
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_squared_distance() -> None:
+    a, b = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[4.0, 6.0], [0.0, 0.0]])
+    assert functional.squared_distance(a, b).tolist() == [25, 0]
