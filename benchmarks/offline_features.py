@@ -1,0 +1,445 @@
+"""Which feature net that needs no pretrained weights comes closest to a pretrained one?
+
+    python benchmarks/offline_features.py --squeezenet squeezenet1_0.safetensors --images photographs/
+
+Every candidate sees the same photographs, clean and under nine distortions at four strengths, and is
+held against SqueezeNet trained on ImageNet:
+
+* distance: Spearman's rank correlation, over the distorted sets, of the mean unit-norm feature
+  distance (what the perceptual loss minimises) with SqueezeNet's;
+* image: the same correlation over single images rather than sets;
+* Fréchet: the same correlation of the Fréchet distance of pooled features;
+* found: share of locations of the clean image whose nearest neighbour (cosine) among all locations of
+  the mildly distorted image is the same location, averaged over layers (what the contrastive loss asks);
+* NCE: PatchNCE at temperature 0.07 between clean and mildly distorted image, over log of the number of
+  locations: 0 is certain, 1 is blind;
+* ms: forward and backward of 16 images of 32 pixels, best of twenty.
+"""
+
+import argparse
+import io
+import json
+import math
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as tv
+
+from regvq.losses.contrastive import PatchNCELoss
+from regvq.losses.functional import unit_norm
+from regvq.nets import FeatureNet, OfflineFeatures, SqueezeNetFeatures
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+# --- photographs -------------------------------------------------------------------------------------
+
+
+def photographs(paths: list[Path], number: int, size: int) -> Tensor:
+    """The first ``number`` images of folders or tar files: ``[B, 3, size, size]`` in [-1, 1]."""
+    images = []
+    for content in _contents(paths):
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        side = min(image.size)
+        image = tv.center_crop(image, [side, side]).resize((size, size), Image.Resampling.LANCZOS)
+        images.append(tv.pil_to_tensor(image).float() / 127.5 - 1)
+        if len(images) == number:
+            break
+    if not images:
+        raise SystemExit(f"no images in {', '.join(map(str, paths))}")
+    return torch.stack(images)
+
+
+def _contents(paths: list[Path]) -> Iterator[bytes]:
+    for path in paths:
+        if path.is_dir():
+            for file in sorted(path.rglob("*")):
+                if file.suffix.lower() in SUFFIXES:
+                    yield file.read_bytes()
+        else:
+            with tarfile.open(path) as archive:
+                for member in sorted(archive.getmembers(), key=lambda member: member.name):
+                    extracted = archive.extractfile(member) if member.isfile() else None
+                    if extracted is not None and Path(member.name).suffix.lower() in SUFFIXES:
+                        yield extracted.read()
+
+
+# --- distortions: images in [-1, 1] and a strength in 0..3 to images in [-1, 1] ----------------------
+
+
+def blur(images: Tensor, strength: int) -> Tensor:
+    sigma = (0.5, 0.8, 1.2, 2.0)[strength]
+    return tv.gaussian_blur(images, [9, 9], [sigma, sigma])
+
+
+def noise(images: Tensor, strength: int) -> Tensor:
+    generator = torch.Generator().manual_seed(strength)
+    return images + (0.05, 0.1, 0.2, 0.4)[strength] * torch.randn(images.shape, generator=generator)
+
+
+def jpeg(images: Tensor, strength: int) -> Tensor:
+    pixels = ((images + 1) * 127.5).round().to(torch.uint8)
+    return tv.jpeg(pixels, quality=(60, 30, 15, 5)[strength]).float() / 127.5 - 1
+
+
+def contrast(images: Tensor, strength: int) -> Tensor:
+    return images * (0.8, 0.6, 0.4, 0.2)[strength]
+
+
+def brightness(images: Tensor, strength: int) -> Tensor:
+    return images + (0.1, 0.2, 0.35, 0.6)[strength]
+
+
+def colour(images: Tensor, strength: int) -> Tensor:
+    shift = torch.tensor([1.0, -0.5, -0.5]).view(3, 1, 1)
+    return images + (0.1, 0.2, 0.35, 0.6)[strength] * shift
+
+
+def grey(images: Tensor, strength: int) -> Tensor:
+    return images.lerp(images.mean(1, keepdim=True).expand_as(images), (0.25, 0.5, 0.75, 1.0)[strength])
+
+
+def shuffle(images: Tensor, strength: int) -> Tensor:
+    """Exchanges a share of all patches (an eighth of the side) for others of the same image."""
+    generator = torch.Generator().manual_seed(strength)
+    side = images.shape[2] // 8
+    patches = nn.functional.unfold(images, side, stride=side)
+    number = patches.shape[2]
+    order = torch.arange(number)
+    moved = torch.randperm(number, generator=generator)[: (4, 12, 28, number)[strength]]
+    order[moved] = moved.roll(1)
+    return nn.functional.fold(patches[:, :, order], list(images.shape[2:]), side, stride=side)
+
+
+def downsample(images: Tensor, strength: int) -> Tensor:
+    side = images.shape[2]
+    small = nn.functional.interpolate(images, side * (7, 5, 3, 2)[strength] // 8, mode="area")
+    return nn.functional.interpolate(small, side, mode="bilinear")
+
+
+DISTORTIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    function.__name__: function
+    for function in (blur, noise, jpeg, contrast, brightness, colour, grey, shuffle, downsample)
+}
+MILD = ("blur", "noise", "jpeg", "colour", "downsample")
+
+
+# --- candidates --------------------------------------------------------------------------------------
+
+
+class Pixels(FeatureNet):
+    """The image itself at three scales: the least a candidate must beat."""
+
+    name = "pixels, 3 scales"
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        return [images, *(nn.functional.avg_pool2d(images, side) for side in (2, 4))]
+
+
+class Filters(FeatureNet):
+    """A bank of linear filters on a pyramid, rectified to both signs, with the blurred colours."""
+
+    def __init__(self, name: str, filters: Tensor, scales: int = 3, bias: float = 0.05) -> None:
+        super().__init__()
+        self.name, self.scales, self.bias = name, scales, bias
+        self.register_buffer("filters", filters, persistent=False)
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        outputs = []
+        for scale in range(self.scales):
+            small = nn.functional.avg_pool2d(images, 2**scale) if scale else images
+            side = self.filters.shape[2]
+            padded = nn.functional.pad(small, [side // 2, (side - 1) // 2] * 2, mode="replicate")
+            response = nn.functional.conv2d(padded, self.filters, stride=2)
+            colours = nn.functional.avg_pool2d(small, 2)
+            outputs.append(torch.cat([response.relu(), (-response).relu(), colours], 1))
+        return outputs
+
+
+class Modulus(Filters):
+    """Even and odd filters in quadrature: the modulus of each pair (first-order scattering)."""
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        outputs = []
+        for scale in range(self.scales):
+            small = nn.functional.avg_pool2d(images, 2**scale) if scale else images
+            side = self.filters.shape[2]
+            padded = nn.functional.pad(small, [side // 2, (side - 1) // 2] * 2, mode="replicate")
+            even, odd = nn.functional.conv2d(padded, self.filters, stride=2).chunk(2, 1)
+            modulus = (even.square() + odd.square() + 1e-4).sqrt()
+            outputs.append(torch.cat([modulus, nn.functional.avg_pool2d(small, 2)], 1))
+        return outputs
+
+
+def gabor(side: int = 7, orientations: int = 6) -> Tensor:
+    """Even then odd Gabor filters of luminance and two opponent colours: ``[2K, 3, side, side]``."""
+    axis = torch.arange(side) - (side - 1) / 2
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    envelope = torch.exp(-(x**2 + y**2) / (2 * (side / 4.5) ** 2))
+    colours = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])
+    even, odd = [], []
+    for tint in colours / colours.norm(dim=1, keepdim=True):
+        for angle in torch.arange(orientations) * math.pi / orientations:
+            phase = (x * angle.cos() + y * angle.sin()) * 2 * math.pi / 4
+            wave = envelope * phase.cos()
+            wave = wave - envelope * (wave.sum() / envelope.sum())
+            for bank, values in ((even, wave), (odd, envelope * phase.sin())):
+                bank.append(tint[:, None, None] * values / values.norm())
+    return torch.stack(even + odd)
+
+
+def cosine_transform(side: int = 4) -> Tensor:
+    """The cosine transform of a block in luminance and two opponent colours, without the mean."""
+    points = torch.arange(side) + 0.5
+    basis = torch.stack([(math.pi * k * points / side).cos() for k in range(side)])
+    basis = basis / basis.norm(dim=1, keepdim=True)
+    blocks = torch.einsum("ay,bx->abyx", basis, basis).flatten(0, 1)[1:]
+    colours = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    return torch.einsum("kc,nyx->kncyx", colours, blocks).flatten(0, 1)
+
+
+class RandomConvolutions(FeatureNet):
+    """A stack of fixed convolutions with orthogonal random filters, rectified, halved by pooling.
+
+    Args:
+        name: what the table prints.
+        widths: channels of every layer.
+        first: side of the first layer's filters, at stride ``stride``.
+        stride: of the first layer.
+        zero_mean: whether every filter sums to zero over its window.
+        both_signs: rectify the responses and their negatives, in place of twice as many filters.
+        normalise: divide every location by the root mean square over its channels.
+        colours: append the blurred image to every layer.
+        bank: the first layer's filters ``[K, 3, side, side]`` in place of random ones.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        widths: tuple[int, ...],
+        *,
+        first: int = 3,
+        stride: int = 1,
+        zero_mean: bool = False,
+        both_signs: bool = False,
+        normalise: float = 0.0,
+        colours: float = 0.0,
+        bank: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.stride, self.depth = name, stride, len(widths)
+        self.both_signs, self.normalise, self.colours = both_signs, normalise, colours
+        generator = torch.Generator().manual_seed(0)
+        inputs = 3
+        for index, width in enumerate(widths):
+            number = width // 2 if both_signs else width
+            side = first if index == 0 else 3
+            filters = orthogonal(number, inputs * side**2, generator).view(number, inputs, side, side)
+            if zero_mean:
+                filters = filters - filters.mean((2, 3), keepdim=True)
+            if index == 0 and bank is not None:
+                filters = bank
+            self.register_buffer(f"filters_{index}", math.sqrt(2) * filters, persistent=False)
+            inputs = width
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        value, outputs = images, []
+        for index in range(self.depth):
+            if index:
+                value = nn.functional.avg_pool2d(value, 2)
+            filters = self.get_buffer(f"filters_{index}")
+            padded = nn.functional.pad(value, [filters.shape[2] // 2] * 4, mode="replicate")
+            response = nn.functional.conv2d(padded, filters, stride=1 if index else self.stride)
+            if self.both_signs:
+                response = torch.cat([response, -response], 1)
+            value = response.relu()
+            if self.normalise:
+                value = value * (value.square().mean(1, keepdim=True) + self.normalise).rsqrt()
+            outputs.append(value)
+            if self.colours:
+                small = nn.functional.avg_pool2d(images, self.stride * 2**index)
+                outputs[-1] = torch.cat([value, self.colours * small], 1)
+        return outputs
+
+
+def orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """A random matrix ``[rows, columns]`` with orthonormal rows, or columns where those are fewer."""
+    draw = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=torch.float64)
+    basis = torch.linalg.qr(draw)[0].float()
+    return basis if rows > columns else basis.T
+
+
+def shipped(seed: int) -> FeatureNet:
+    net = OfflineFeatures(seed=seed)
+    net.name = f"OfflineFeatures, seed {seed}"
+    return net
+
+
+def candidates() -> list[FeatureNet]:
+    small = (24, 40, 48)
+    halved: dict[str, Any] = {"first": 5, "stride": 2, "zero_mean": True}
+    return [
+        Pixels(),
+        Filters("cosine transform 4x4", cosine_transform(4)),
+        Filters("Gabor, both signs", gabor(7, 6)),
+        Modulus("Gabor, modulus", gabor(7, 6)),
+        RandomConvolutions("random 3x3", (32, 48, 64)),
+        RandomConvolutions("+ zero mean", (32, 48, 64), zero_mean=True),
+        RandomConvolutions("+ both signs", (32, 48, 64), zero_mean=True, both_signs=True),
+        RandomConvolutions("random 5x5/2, zero mean", small, **halved),
+        RandomConvolutions("+ normalised", small, normalise=0.1, **halved),
+        RandomConvolutions("+ colours x2", small, normalise=0.1, colours=2.0, **halved),
+        RandomConvolutions("+ colours", small, normalise=0.1, colours=1.0, **halved),
+        RandomConvolutions("  floor 0.01", small, normalise=0.01, colours=1.0, **halved),
+        RandomConvolutions("  floor 0.3", small, normalise=0.3, colours=1.0, **halved),
+        RandomConvolutions("  16-32-48", (16, 32, 48), normalise=0.1, colours=1.0, **halved),
+        RandomConvolutions(
+            "  Gabor 5x5/2 first", small, normalise=0.1, colours=1.0, bank=gabor(5, 4), **halved
+        ),
+        *(shipped(seed) for seed in range(3)),
+    ]
+
+
+# --- figures -----------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def layerwise(net: FeatureNet, images: Tensor, enlarge: int) -> list[list[Tensor]]:
+    """Features in chunks of 16 images, enlarged to at least ``enlarge`` pixels."""
+    chunks = []
+    for part in images.split(16):
+        if part.shape[2] < enlarge:
+            part = nn.functional.interpolate(part, enlarge, mode="bicubic").clamp(-1, 1)
+        chunks.append(net(part))
+    return chunks
+
+
+def distances(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """The perceptual loss of every image: ``[B]``."""
+    per_chunk = []
+    for ys, zs in zip(real, fake, strict=True):
+        layers = [
+            (unit_norm(y) - unit_norm(z)).square().sum(1).mean((1, 2)) for y, z in zip(ys, zs, strict=True)
+        ]
+        per_chunk.append(torch.stack(layers).mean(0))
+    return torch.cat(per_chunk)
+
+
+def pooled(features: list[list[Tensor]]) -> Tensor:
+    """As ``FeatureNet.pooled``, of features that are there already."""
+    return torch.cat([torch.cat([y.mean((2, 3)) for y in chunk], 1) for chunk in features]).double()
+
+
+def frechet(first: Tensor, second: Tensor) -> float:
+    """Fréchet distance of two sets of as many vectors ``[B, F]``.
+
+    With centred sets X and Y the trace of the root of their covariances' product is the nuclear norm of
+    ``X Y^T / (B - 1)``, which is small where there are fewer images than features.
+    """
+    gap = (first.mean(0) - second.mean(0)).square().sum()
+    x, y = first - first.mean(0), second - second.mean(0)
+    spread = x.square().sum() + y.square().sum() - 2 * torch.linalg.matrix_norm(x @ y.T, ord="nuc")
+    return float(gap + spread / (len(first) - 1))
+
+
+def discriminability(real: list[list[Tensor]], fake: list[list[Tensor]]) -> tuple[float, float]:
+    """Share of locations found again and relative PatchNCE, averaged over layers."""
+    loss = PatchNCELoss(max_locations=256).eval()
+    found, nce = [], []
+    for y, z in zip(real[0], fake[0], strict=True):
+        number = y.shape[2] * y.shape[3]
+        if number < 2:
+            continue
+        chosen = torch.linspace(0, number - 1, min(number, 256)).long()
+        ys, zs = (unit_norm(value.flatten(2)[:, :, chosen]) for value in (y, z))
+        nearest = (ys.transpose(1, 2) @ zs).argmax(2)
+        found.append((nearest == torch.arange(len(chosen))).float().mean())
+        nce.append(loss(y, z) / math.log(len(chosen)))
+    return float(torch.stack(found).mean()), float(torch.stack(nce).mean())
+
+
+def milliseconds(net: FeatureNet, side: int) -> float:
+    images = torch.rand(16, 3, side, side, requires_grad=True)
+    best = math.inf
+    for _ in range(20):
+        start = time.perf_counter()
+        sum(layer.square().mean() for layer in net(images)).backward()
+        best = min(best, time.perf_counter() - start)
+    return best * 1000
+
+
+def measure(net: FeatureNet, sets: dict[str, Tensor], enlarge: int) -> dict[str, Any]:
+    features = {name: layerwise(net, images, enlarge) for name, images in sets.items()}
+    clean = features.pop("clean")
+    origin = pooled(clean)
+    mild = [discriminability(clean, features[f"{name} 1"]) for name in MILD]
+    return {
+        "name": net.name,
+        "single": {name: distances(clean, value) for name, value in features.items()},
+        "frechet": {name: frechet(origin, pooled(value)) for name, value in features.items()},
+        "found": sum(pair[0] for pair in mild) / len(mild),
+        "nce": sum(pair[1] for pair in mild) / len(mild),
+        "channels": origin.shape[1],
+    }
+
+
+def row(found: dict[str, Any], reference: dict[str, Any], ms: tuple[float, float]) -> dict[str, Any]:
+    """A line of the table: ``found`` against ``reference``, both from ``measure``."""
+    names = list(reference["single"])
+    mean = [[float(side["single"][name].mean()) for name in names] for side in (found, reference)]
+    every = [torch.cat([side["single"][name] for name in names]) for side in (found, reference)]
+    sets = [[side["frechet"][name] for name in names] for side in (found, reference)]
+    return {
+        "candidate": found["name"],
+        "channels": found["channels"],
+        "distance": float(spearmanr(*mean).statistic),
+        "image": float(spearmanr(*every).statistic),
+        "frechet": float(spearmanr(*sets).statistic),
+        "found": found["found"],
+        "nce": found["nce"],
+        "ms_32": ms[0],
+        "ms_64": ms[1],
+    }
+
+
+def line(cells: list[Any]) -> str:
+    texts = [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells]
+    return " ".join([f"{texts[0]:<26}", *(f"{text:>8}" for text in texts[1:])])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--squeezenet", type=Path, required=True, help="weights of squeezenet1_0")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders or tar files")
+    parser.add_argument("--number", type=int, default=48, help="how many photographs")
+    parser.add_argument("--size", type=int, default=64, help="side of the photographs in pixels")
+    parser.add_argument("--reference-size", type=int, default=128, help="side SqueezeNet sees at least")
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    options = parser.parse_args()
+
+    clean = photographs(options.images, options.number, options.size)
+    sets = {"clean": clean}
+    for name, distort in DISTORTIONS.items():
+        for strength in range(4):
+            sets[f"{name} {strength}"] = distort(clean, strength).clamp(-1, 1)
+    reference = measure(SqueezeNetFeatures(options.squeezenet), sets, options.reference_size)
+    rows = [row(reference, reference, (math.nan, math.nan))]
+    print(line(list(rows[0])))
+    print(line(list(rows[0].values())), flush=True)
+    for net in candidates():
+        rows.append(row(measure(net, sets, 0), reference, (milliseconds(net, 32), milliseconds(net, 64))))
+        print(line(list(rows[-1].values())), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

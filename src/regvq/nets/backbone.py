@@ -1,0 +1,121 @@
+"""Encoder and decoder as one object, because they are sized together."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from diffusers.models.autoencoders.vae import Decoder, Encoder
+from torch import Tensor, nn
+
+from regvq.configurable import Configurable
+from regvq.errors import RegvqError
+
+
+class Backbone(nn.Module, Configurable, ABC):
+    """Images to latents and latents to images.
+
+    Attributes:
+        latent_channels: channels of the latents.
+        downsampling: image pixels a token's side.
+    """
+
+    latent_channels: int
+    downsampling: int
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Images ``[B, 3, H, W]`` in [-1, 1] to latents ``[B, C, H/f, W/f]``."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents ``[B, C, h, w]`` to images ``[B, 3, h*f, w*f]``, about [-1, 1]."""
+
+    @property
+    @abstractmethod
+    def last_layer(self) -> nn.Parameter:
+        """The decoder's last weight, at which an adversarial loss is balanced (VQ-GAN, eq. 7)."""
+
+
+class VQGANBackbone(Backbone):
+    """The convolutional encoder and decoder of VQ-GAN, built from diffusers' blocks.
+
+    Esser et al., "Taming Transformers for High-Resolution Image Synthesis", CVPR 2021. The options
+    are those of diffusers' ``VQModel``, so that a trained tokenizer can be exported to one.
+
+    Args:
+        channels: width of each resolution; every one after the first halves the side.
+        layers: residual blocks a resolution in the encoder (the decoder has one more).
+        latent_channels: channels of the latents.
+        norm_groups: groups of the group norms; must divide every width.
+        attention: self-attention at the lowest resolution.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (128, 128, 256, 256, 512),
+        layers: int = 2,
+        latent_channels: int = 256,
+        norm_groups: int = 32,
+        attention: bool = True,
+    ) -> None:
+        super().__init__()
+        if not channels or any(width % norm_groups for width in channels):
+            raise RegvqError(f"norm_groups={norm_groups} must divide every width of {list(channels)}")
+        self.latent_channels = latent_channels
+        self.downsampling = 2 ** (len(channels) - 1)
+        self.encoder = Encoder(
+            in_channels=3,
+            out_channels=latent_channels,
+            down_block_types=("DownEncoderBlock2D",) * len(channels),
+            block_out_channels=tuple(channels),
+            layers_per_block=layers,
+            norm_num_groups=norm_groups,
+            double_z=False,
+            mid_block_add_attention=attention,
+        )
+        self.decoder = Decoder(
+            in_channels=latent_channels,
+            out_channels=3,
+            up_block_types=("UpDecoderBlock2D",) * len(channels),
+            block_out_channels=tuple(channels),
+            layers_per_block=layers,
+            norm_num_groups=norm_groups,
+            mid_block_add_attention=attention,
+        )
+
+    def encode(self, images: Tensor) -> Tensor:
+        latents: Tensor = self.encoder(images)
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.decoder(latents)
+        return images
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        return cast(nn.Parameter, self.decoder.conv_out.weight)
+
+
+class IdentityBackbone(Backbone):
+    """No network: a token is a block of pixels, scaled by one learned number. For tests.
+
+    Args:
+        downsampling: side of the block.
+    """
+
+    def __init__(self, downsampling: int = 4) -> None:
+        super().__init__()
+        self.downsampling = downsampling
+        self.latent_channels = 3 * downsampling**2
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def encode(self, images: Tensor) -> Tensor:
+        return nn.functional.pixel_unshuffle(images, self.downsampling)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.gain * nn.functional.pixel_shuffle(latents, self.downsampling)
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        return self.gain
