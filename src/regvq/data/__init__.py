@@ -1,0 +1,22 @@
+"""Data sets of images and the one LightningDataModule that feeds them to training."""
+
+from regvq.data.base import GivenData, ImageData, ImageDataset
+from regvq.data.folder import FolderData, ImageFolder
+from regvq.data.images import list_images, load_image, save_png, to_uint8
+from regvq.data.module import ImageDataModule
+from regvq.data.photos import Photos, PhotosData
+
+__all__ = [
+    "FolderData",
+    "GivenData",
+    "ImageData",
+    "ImageDataModule",
+    "ImageDataset",
+    "ImageFolder",
+    "Photos",
+    "PhotosData",
+    "list_images",
+    "load_image",
+    "save_png",
+    "to_uint8",
+]

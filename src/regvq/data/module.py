@@ -1,0 +1,217 @@
+"""The one LightningDataModule: its batches depend on the seed and on how many were trained."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from regvq.data.base import ImageData, ImageDataset, Sample, size_of
+from regvq.errors import RegvqError
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Batches of images for a Lightning ``Trainer``.
+
+    Which samples batch number ``n`` of a run holds, and how they are augmented, depends on ``seed``,
+    ``batch_size`` and ``n`` alone. ``n`` is read from the trainer's own count of finished batches, which
+    its checkpoints hold, so a run that is resumed anywhere sees exactly the batches that it would have
+    seen without the interruption: also with workers, whose prefetched batches were never counted. The
+    loaders have random generators of their own and leave the global one alone.
+
+    Over several ranks, each global batch is the next ``world_size * batch_size`` samples, of which each
+    rank takes its own part.
+
+    Args:
+        dataset: the training and the validation data.
+        batch_size: samples of a training batch on one rank; an epoch's remainder is dropped.
+        val_batch_size: samples of a validation batch.
+        workers: processes that prepare batches; 0 prepares them in the training process.
+        seed: decides the training order and the augmentation; validation does not depend on it.
+
+    Raises:
+        RegvqError: a batch size below 1, workers below 0; later, when the loaders are asked for: too few
+            samples for one batch.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageData,
+        batch_size: int = 16,
+        val_batch_size: int = 64,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_batch_size", val_batch_size, 1),
+            ("workers", workers, 0),
+        ):
+            if value < least:
+                raise RegvqError(f"data.{name} is {value}: give {least} or more")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.val_batch_size = val_batch_size
+        self.workers = workers
+        self.seed = seed
+
+    @cached_property
+    def train_dataset(self) -> Dataset[Sample]:
+        """The training data, made when first asked for."""
+        return self.dataset.train(self.seed)
+
+    @cached_property
+    def val_dataset(self) -> Dataset[Sample]:
+        """The validation data, made when first asked for."""
+        dataset = self.dataset.val()
+        if size_of(dataset) == 0:
+            raise RegvqError("the validation data is empty: give it at least one image")
+        return dataset
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Training batches from where the trainer stands (from the start, where there is none)."""
+        dataset = self.train_dataset
+        rank, ranks = self._rank()
+        if size_of(dataset) < self.batch_size * ranks:
+            raise RegvqError(
+                f"{size_of(dataset)} training images do not fill one batch of {self.batch_size} "
+                f"on {ranks} rank(s): lower data.batch_size or add images"
+            )
+        order = TrainingOrder(dataset, self.batch_size, self.seed, rank, ranks, self._batches_trained)
+        return ResumableLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=order,
+            drop_last=True,
+            **self._loader_options(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """All validation batches in order; over several ranks Lightning deals them out."""
+        return DataLoader(self.val_dataset, batch_size=self.val_batch_size, **self._loader_options())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the order of the batches depends on, kept in checkpoints so that a resume can check it."""
+        return self._order_facts()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Checks that a resumed run goes on with the batches of the interrupted one.
+
+        Raises:
+            RegvqError: something that decides the order has changed.
+        """
+        for name, now in self._order_facts().items():
+            before = state_dict.get(name, now)
+            if before != now:
+                raise RegvqError(
+                    f"the checkpoint was trained with {name} {before}, this run has {now}: "
+                    "resume with the same data settings, or start a new run"
+                )
+
+    def _order_facts(self) -> dict[str, Any]:
+        return {
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "training images": size_of(self.train_dataset),
+            "ranks": self._rank()[1],
+        }
+
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.workers,
+            "persistent_workers": self.workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+            # A loader without a generator draws its workers' seed from the global one at every pass, and
+            # a resumed run, which makes one pass more, would train on different noise.
+            "generator": torch.Generator().manual_seed(self.seed),
+        }
+
+    def _rank(self) -> tuple[int, int]:
+        """Rank of this process and the number of ranks."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _batches_trained(self) -> int:
+        """Batches that the trainer has finished in this run, those before a resume included."""
+        # `processed` and not `ready`: a batch that was fetched but not trained is due again.
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress if self.trainer else None
+        return progress.total.processed if progress else 0
+
+
+class TrainingOrder(DistributedSampler[int]):
+    """One rank's training indices, from the batch on that is due.
+
+    Epoch ``e`` is a permutation of the data set that depends on ``(seed, e)``; of the data set's length
+    only whole global batches are used. Where the data set is an ``ImageDataset``, indices carry the epoch
+    (``e * len + item``), so that augmentation differs from epoch to epoch.
+
+    It is a ``DistributedSampler`` so that Lightning, seeing that the ranks are already taken care of,
+    leaves it in place.
+
+    Args:
+        dataset: the training data.
+        batch_size: samples of a batch on one rank.
+        seed: decides the permutations.
+        rank: this process's number.
+        ranks: the number of processes.
+        batches_trained: called at the start of every pass; tells the number of batches done in all.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Sample],
+        batch_size: int,
+        seed: int,
+        rank: int,
+        ranks: int,
+        batches_trained: Callable[[], int],
+    ) -> None:
+        super().__init__(dataset, num_replicas=ranks, rank=rank, seed=seed, drop_last=True)
+        self.batch_size = batch_size
+        self.batches_trained = batches_trained
+        self.items = size_of(dataset)
+        self.batches = self.items // (batch_size * ranks)
+        self.carries_epoch = isinstance(dataset, ImageDataset)
+
+    def __len__(self) -> int:
+        return self.batches * self.batch_size
+
+    def __iter__(self) -> Iterator[int]:
+        # A whole epoch's worth even when it begins in the middle of one: the trainer stops asking at the
+        # epoch's end, and batches that were prepared beyond it are made again for the next pass.
+        start = self.batches_trained()
+        for batch in range(start, start + self.batches):
+            yield from self._batch(*divmod(batch, self.batches))
+
+    def _batch(self, epoch: int, batch: int) -> list[int]:
+        first = (batch * self.num_replicas + self.rank) * self.batch_size
+        items = self._permutation(epoch)[first : first + self.batch_size]
+        shift = epoch * self.items if self.carries_epoch else 0
+        return [int(item) + shift for item in items]
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if self._cached_epoch != epoch:
+            self._cached_epoch = epoch
+            self._cached = np.random.default_rng((self.seed, epoch)).permutation(self.items)
+        return self._cached
+
+    _cached_epoch = -1
+    _cached: np.ndarray
+
+
+class ResumableLoader(DataLoader[Sample]):
+    """A ``DataLoader`` whose resuming Lightning need not warn about.
+
+    Lightning tells resumable loaders by these two methods. There is nothing to restore: the sampler asks
+    the trainer where it stands.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing; see the class."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing; see the class."""
