@@ -1,0 +1,86 @@
+"""The checkpoint to resume from, and the way out on Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from regvq.training.interruption import StopRequested
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes one checkpoint over and over, only at points from which training goes on bit for bit.
+
+    Those are: after an optimizer step, after a validation, after the last epoch. Ctrl-C waits for
+    the next of them, and for a validation that is due there; a second Ctrl-C does not wait.
+
+    Args:
+        path: of the checkpoint.
+        every_n_steps: optimizer steps between two writings, besides that after every validation.
+    """
+
+    def __init__(self, path: Path, every_n_steps: int = 500) -> None:
+        self.path = path
+        self.every_n_steps = every_n_steps
+        self._seen_step = 0
+        self._saved_step = 0
+        self._requested = False
+
+    @contextmanager
+    def on_ctrl_c(self) -> Iterator[None]:
+        """While this lasts the first Ctrl-C asks for the next checkpoint and the end after it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may listen to signals
+            return
+        before = signal.signal(signal.SIGINT, self._request)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seen_step = self._saved_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == self._seen_step:  # gradients are being accumulated: they are in no checkpoint
+            return
+        self._seen_step = step
+        if step % self.every_n_steps == 0 or step == trainer.max_steps or self._requested:
+            self._save(trainer)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Not at the end of the batch before: a validation may be due there, which would be lost.
+        if self._requested and trainer.global_step == self._saved_step:
+            raise StopRequested
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and self._seen_step > 0:
+            self._save(trainer)
+            if self._requested:
+                raise StopRequested
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step > self._saved_step:
+            self._save(trainer)
+        if self._requested:
+            raise StopRequested
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved_step = trainer.global_step
+
+    def _request(self, signum: int, frame: FrameType | None) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True

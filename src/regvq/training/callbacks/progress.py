@@ -1,0 +1,112 @@
+"""Progress that can be read in a terminal and in a log file."""
+
+import sys
+import time
+from typing import Any
+
+import rich.progress
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+
+SHOWN = {
+    "train/loss": ("loss", "{:.4f}"),
+    "train/usage": ("usage", "{:.1%}"),
+    "train/perplexity": ("perplexity", "{:.0f}"),
+    "val/psnr": ("val PSNR", "{:.2f} dB"),
+    "val/usage": ("val usage", "{:.1%}"),
+}
+"""Logged values that are shown, with their names and formats."""
+
+
+class Progress(ProgressBar):
+    """Step, loss, usage, perplexity and images per second: a bar in a terminal, a line elsewhere.
+
+    Args:
+        title: in front of everything, e.g. which of several trainings this is.
+        seconds: between two lines where the output is no terminal.
+    """
+
+    def __init__(self, title: str = "training", seconds: float = 10.0) -> None:
+        super().__init__()
+        self.title = title
+        self.terminal = sys.stderr.isatty()
+        self.seconds = 0.5 if self.terminal else seconds
+        self._bar: rich.progress.Progress | None = None
+        self._task = rich.progress.TaskID(0)
+        self._images = 0
+        self._since = self._shown_at = 0.0
+        self._enabled = True
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = self._shown_at = time.monotonic()
+        if self.terminal and self._enabled:
+            self._bar = rich.progress.Progress(
+                rich.progress.TextColumn("{task.description}"),
+                rich.progress.BarColumn(),
+                rich.progress.MofNCompleteColumn(),
+                rich.progress.TimeRemainingColumn(),
+                rich.progress.TextColumn("{task.fields[figures]}"),
+                console=rich.console.Console(stderr=True),
+            )
+            total = _total_steps(trainer)
+            self._task = self._bar.add_task(self.title, total=total, figures="")
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch["image"]) * trainer.world_size
+        if time.monotonic() - self._shown_at >= self.seconds:
+            self._show(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._paused_at = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Seconds of validation do not count against images per second.
+        self._since += time.monotonic() - self._paused_at
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._show(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._images:
+            self._show(trainer)
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _show(self, trainer: Trainer) -> None:
+        now = time.monotonic()
+        speed = self._images / max(now - self._since, 1e-9)
+        figures = [
+            f"{name} {form.format(float(trainer.callback_metrics[key]))}"
+            for key, (name, form) in SHOWN.items()
+            if key in trainer.callback_metrics
+        ]
+        if self._images:
+            figures.append(f"{speed:.0f} images/s")
+        self._images, self._since, self._shown_at = 0, now, now
+        text = " · ".join(figures)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=trainer.global_step, figures=text)
+        elif self._enabled:
+            total = _total_steps(trainer)
+            of = "" if total is None else f"/{total:.0f}"
+            print(f"{self.title} · step {trainer.global_step}{of} · {text}", file=sys.stderr, flush=True)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _total_steps(trainer: Trainer) -> float | None:
+    total = trainer.estimated_stepping_batches
+    return None if total in (float("inf"), -1) else float(total)

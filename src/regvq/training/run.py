@@ -1,0 +1,155 @@
+"""One training run: its folder, its callbacks, and how it ends."""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from regvq.tokenizers import ImageTokenizer
+from regvq.training.callbacks import (
+    ImageLogger,
+    LastCheckpoint,
+    NonFiniteGuard,
+    Progress,
+    SaveTokenizer,
+    StepSeeds,
+)
+from regvq.training.checkpoint_io import AtomicCheckpointIO
+from regvq.training.interruption import StopRequested, TrainingInterrupted
+from regvq.training.module import TokenizerTraining
+from regvq.training.run_folder import RunFolder
+
+DEFAULTS: dict[str, Any] = {
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "log_every_n_steps": 10,
+}
+"""The trainer's defaults where they differ from Lightning's."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Lightning's remarks away that tell the user nothing: the progress says what happens."""
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings(
+            "ignore", message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec).*"
+        )
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def run_options(folder: RunFolder, seed: int = 0, title: str = "training") -> dict[str, Any]:
+    """What every run hands to Lightning's ``Trainer``: callbacks, loggers and the way of saving."""
+    best = ModelCheckpoint(
+        dirpath=folder.checkpoints,
+        filename="best",
+        monitor="val/psnr",
+        mode="max",
+        enable_version_counter=False,
+        save_on_train_epoch_end=False,
+    )
+    callbacks: list[Callback] = [
+        NonFiniteGuard(folder.last),
+        StepSeeds(seed),
+        Progress(title),
+        ImageLogger(),
+        SaveTokenizer(folder),
+        best,
+        LastCheckpoint(folder.last),
+    ]
+    loggers: list[Logger] = [CSVLogger(folder.path, name="logs")]
+    if importlib.util.find_spec("tensorboard") is not None:
+        loggers.append(TensorBoardLogger(str(folder.path), name="logs", version="tensorboard"))
+    return {
+        "default_root_dir": folder.path,
+        "callbacks": callbacks,
+        "logger": loggers,
+        "plugins": [AtomicCheckpointIO()],
+    }
+
+
+def fit(
+    training: TokenizerTraining,
+    data: LightningDataModule,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    seed: int = 0,
+    title: str = "training",
+    callbacks: Iterable[Callback] = (),
+    **trainer_options: Any,
+) -> ImageTokenizer:
+    """Trains, and leaves everything in the folder ``output``.
+
+    Args:
+        training: the tokenizer and how it is trained.
+        data: batches of images.
+        output: the run's folder: new or empty, or with ``resume`` one that holds a run.
+        resume: continue from ``checkpoints/last.ckpt``.
+        seed: of every random number drawn in training steps.
+        title: in front of the progress.
+        callbacks: more of them.
+        trainer_options: of Lightning's ``Trainer``, e.g. ``max_steps`` and ``val_check_interval``.
+
+    Returns:
+        The trained tokenizer in eval mode, with averaged weights if there are some; the same as in
+        ``output/tokenizer``.
+
+    Raises:
+        RegvqError: the folder is taken, the checkpoint is unusable, a loss is not finite, or
+            something cannot be written.
+        TrainingInterrupted: Ctrl-C. Everything is saved.
+    """
+    folder = RunFolder(Path(output))
+    folder.require(resume)
+    options = {**DEFAULTS, **run_options(folder, seed, title), **trainer_options}
+    options["callbacks"] = [*callbacks, *options["callbacks"]]
+    with quiet():
+        return run(Trainer(**options), training, data, folder, resume)
+
+
+def run(
+    trainer: Trainer,
+    training: TokenizerTraining,
+    data: LightningDataModule | None,
+    folder: RunFolder,
+    resume: bool,
+) -> ImageTokenizer:
+    """``fit`` with a trainer that was built with ``run_options``, in a folder that was looked at."""
+    checkpoint = str(folder.last) if resume else None
+    with ExitStack() as listening:
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, LastCheckpoint):
+                listening.enter_context(callback.on_ctrl_c())
+        try:
+            trainer.fit(training, data, ckpt_path=checkpoint, weights_only=True)
+        except StopRequested:
+            raise TrainingInterrupted(_advice(trainer, folder)) from None
+        except SystemExit as stop:
+            # Lightning answers a KeyboardInterrupt that is raised in mid-step with an exit.
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            raise TrainingInterrupted(_advice(trainer, folder)) from None
+    return training.best_tokenizer.eval()
+
+
+def _advice(trainer: Trainer, folder: RunFolder) -> str:
+    text = f"training was interrupted at step {trainer.global_step}"
+    if not folder.last.is_file():
+        return f"{text}, before the first checkpoint"
+    return f"{text}; continue with: regvq fit-tokenizer --output {folder.path} --resume"

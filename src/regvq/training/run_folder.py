@@ -1,0 +1,60 @@
+"""Where a training run puts what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from regvq.errors import RegvqError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run.
+
+    Attributes:
+        path: the run's own folder.
+    """
+
+    path: Path
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer as it was last saved."""
+        return self.path / "tokenizer"
+
+    @property
+    def best_tokenizer(self) -> Path:
+        """The tokenizer that validated best."""
+        return self.path / "tokenizer-best"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Holds ``last.ckpt`` and ``best.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resumed run starts from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def config(self) -> Path:
+        """The effective configuration."""
+        return self.path / "config.yaml"
+
+    def require(self, resume: bool) -> None:
+        """Refuses a folder in which a run would lose something, or has nothing to continue.
+
+        Only the first process of several looks: the others come when it has begun to write.
+
+        Raises:
+            RegvqError: a new run's folder is not empty, or a resumed one's has no checkpoint.
+        """
+        if resume and not self.last.is_file():
+            raise RegvqError(f"there is no {self.last} to resume from: start without --resume")
+        if resume or getattr(rank_zero_only, "rank", 0) != 0 or not self.path.exists():
+            return
+        if not self.path.is_dir() or any(self.path.iterdir()):
+            advice = "add --resume to continue it, or " if self.last.is_file() else ""
+            raise RegvqError(f"{self.path} is not empty: {advice}give another output folder")

@@ -1,0 +1,121 @@
+"""The training command: configuration files in, a run's folder out, one sentence for a mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from regvq import load_tokenizer
+from regvq.errors import RegvqError
+from regvq.quantizers import EMAVectorQuantizer
+from regvq.training.cli import tokenizer_cli, train_tokenizer
+
+SHIPPED = ["backbone/tiny", "tokenizer/ema-vq", "data/photos", "trainer/cpu"]
+SMALL = """
+model:
+  backbone: {class_path: regvq.nets.IdentityBackbone, init_args: {downsampling: 4}}
+  quantizer: {init_args: {codebook_size: 16, dim: 8}}
+data:
+  dataset: {init_args: {size: 16, train_length: 16, val_length: 8}}
+  batch_size: 4
+trainer: {max_steps: 3, val_check_interval: 2}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return str(path)
+
+
+def base(small: str) -> list[str]:
+    return [part for name in [*SHIPPED, small] for part in ("--config", name)]
+
+
+def test_a_run_is_trained_and_resumed_from_its_own_configuration(small: str, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    first = train_tokenizer([*SHIPPED, small], output, ["--model.ema_decay=0.5"])
+    assert isinstance(first.quantizer, EMAVectorQuantizer)
+    assert first.fingerprint() == load_tokenizer(str(output / "tokenizer")).fingerprint()
+    config = yaml.safe_load((output / "config.yaml").read_text())
+    assert config["model"]["ema_decay"] == 0.5
+    assert config["trainer"]["max_steps"] == 3
+    assert not {"output", "resume", "config"} & set(config)
+    again = tokenizer_cli([f"--output={output}", "--resume", "--trainer.max_steps", "5"])
+    assert int(again.quantizer.steps.value) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "model: {quantizer: {init_args: {mask_ratoi: 0.2}}}",
+            r"mine\.yaml: model\.quantizer.*'mask_ratoi'",
+        ),
+        ("model: {learning_rate: fast}", r"mine\.yaml: model\.learning_rate: .* float\. Got value: fast"),
+        ("modell: {learning_rate: 1}", r"mine\.yaml: .*'modell"),
+        ("trainer: {max_step: 1}", r"mine\.yaml: .*'max_step'"),
+        ("model: {quantizer: {class_path: regvq.quantizers.Nope}}", r"mine\.yaml: .*'Nope'"),
+        ("model: {quantizer: {init_args: {codebook_size: 0}}}", "codebook_size and dim must be at least 1"),
+        (
+            "model: {schedule: {class_path: regvq.training.CosineRate, init_args: {end: 2}}}",
+            r"^end must be in",
+        ),
+        (
+            "model: {quantizer: {class_path: regvq.quantizers.GumbelQuantizer, init_args: {temperature: "
+            "{class_path: regvq.schedules.Linear, init_args: {start: 1, end: 0, steps: 0}}}}}",
+            "^a ramp needs steps >= 1 and delay >= 0, not 0 and 0$",
+        ),
+        ("model: [", r"mine\.yaml, line 1 is not valid YAML"),
+        ("just text", r"mine\.yaml is not a configuration"),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_sentence(small: str, tmp_path: Path, text: str, message: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text)
+    with pytest.raises(RegvqError, match=message) as caught:
+        tokenizer_cli([*base(small), "--config", str(mine), "--output", str(tmp_path / "run")])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "tokenizer/nothing"], "no configuration tokenizer/nothing: .*tokenizer/regvq"),
+        (["--nonsense", "3"], "unrecognized arguments: --nonsense 3"),
+        (["--trainer.max_steps", "many"], r"--trainer\.max_steps: .*many"),
+        (["--trainer.accelerator", "abacus"], "cannot be set up as asked"),
+        (["--resume"], "to resume from: start without --resume"),
+    ],
+)
+def test_a_mistake_on_the_command_line(
+    small: str, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(RegvqError, match=message):
+        tokenizer_cli([*base(small), "--output", str(tmp_path / "run"), *arguments])
+
+
+def test_what_is_missing_is_said_with_what_would_give_it() -> None:
+    with pytest.raises(RegvqError, match=r"lacks model\.quantizer, data\.dataset: .*tokenizer/regvq"):
+        tokenizer_cli(["--config", "backbone/tiny"])
+
+
+def test_a_taken_folder_is_refused_before_anything_is_built(small: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious.txt").write_text("mine")
+    with pytest.raises(RegvqError, match="is not empty"):
+        tokenizer_cli([*base(small), "--output", str(tmp_path / "run")])
+
+
+def test_the_configuration_can_be_printed_and_read_again(
+    small: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        tokenizer_cli([*base(small), "--print_config"])
+    assert stop.value.code == 0
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(capsys.readouterr().out)
+    tokenizer_cli(["--config", str(printed), "--output", str(tmp_path / "run"), "--trainer.max_steps", "1"])
+    assert (tmp_path / "run" / "tokenizer" / "config.json").is_file()
