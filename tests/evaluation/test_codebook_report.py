@@ -86,9 +86,9 @@ def test_verdicts(counts: list[int], condition: str, words: str) -> None:
 def test_the_text_is_aligned_and_right() -> None:
     lines = _report([60] * 16 + [0] * 16).text().splitlines()
     figures = lines[: lines.index("")]
-    assert "dead codes           16  50.0 %" in figures
-    assert "perplexity         16.0  50.0 % of all" in figures
-    assert "bits a token       4.00  of 5.00" in figures
+    assert "dead codes          16  50.0 %" in figures
+    assert "perplexity        16.0  50.0 % of all" in figures
+    assert "bits a token      4.00  of 5.00" in figures
 
 
 def test_inspecting_counts_the_codes_of_the_images() -> None:

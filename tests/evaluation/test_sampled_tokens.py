@@ -44,7 +44,11 @@ def images() -> Tensor:
 
 @pytest.fixture
 def tokenizer(images: Tensor) -> ImageTokenizer:
-    tokenizer = ImageTokenizer(IdentityBackbone(4), EMAVectorQuantizer(32, 8))
+    # No network and no projection: the nearest code is the one whose pixels are nearest.
+    tokenizer = ImageTokenizer(IdentityBackbone(4), EMAVectorQuantizer(32, 48))
+    for projection in (tokenizer.quant_conv, tokenizer.post_quant_conv):
+        torch.nn.init.dirac_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
     tokenizer(images)
     return tokenizer.eval()
 
