@@ -17,6 +17,7 @@ from regvq.evaluation.codebook_pictures import code_map, patch_grid, usage_grid
 from regvq.evaluation.codebook_report import report_codebook
 from regvq.evaluation.figures import png
 from regvq.evaluation.names import display_name
+from regvq.evaluation.plots import reconstruction_grid
 from regvq.evaluation.report import html_report
 from regvq.evaluation.results import History, TokenizerResult, text_table, to_json
 from regvq.evaluation.sampled_tokens import decode_sampled, sampled_tokens
@@ -50,7 +51,8 @@ class Budget:
         batch_size: crops a step.
         seed: of weights, crops, masks and noise.
         size: side of a crop in pixels.
-        crops: validation crops.
+        crops: validation crops that the table is measured on.
+        watched: validation crops that the curves of training are measured on, at most ``crops``.
         overrides: further arguments of ``regvq fit-tokenizer``, the same for each.
     """
 
@@ -59,6 +61,7 @@ class Budget:
     seed: int = 0
     size: int = 32
     crops: int = 1024
+    watched: int = 256
     overrides: tuple[str, ...] = ()
 
     def arguments(self, quantizer: str) -> list[str]:
@@ -68,7 +71,7 @@ class Budget:
             f"--seed_everything={self.seed}",
             f"--data.batch_size={self.batch_size}",
             f"--data.dataset.init_args.size={self.size}",
-            f"--data.dataset.init_args.val_length={self.crops}",
+            f"--data.dataset.init_args.val_length={min(self.crops, self.watched)}",
             f"--trainer.max_steps={self.steps}",
             f"--trainer.val_check_interval={max(1, self.steps // 5)}",
             *own,
@@ -85,8 +88,8 @@ def run_demo(
 ) -> list[TokenizerResult]:
     """Trains VQ, EMA-VQ, Gumbel and Reg-VQ on photographs and writes how they compare.
 
-    Into ``output``: ``report.html``, ``results.json``, ``tokenizers/<quantizer>/`` and, with logs and
-    checkpoints, ``training/<quantizer>/``. Only what an earlier demo wrote is replaced, and the report
+    Into ``output``: ``report.html``, ``results.json``, ``reconstructions.png``,
+    ``tokenizers/<quantizer>/`` and, with logs and checkpoints, ``training/<quantizer>/``. Only what an earlier demo wrote is replaced, and the report
     and the results only once the new ones are complete.
 
     Args:
@@ -131,6 +134,8 @@ def run_demo(
         results,
         images[:_SHOWN],
     )
+    names = [(display_name(result.quantizer), result.reconstructions) for result in results]
+    write_bytes(output / "reconstructions.png", png(reconstruction_grid(images[:_SHOWN], names)))
     write_bytes(output / "report.html", page.encode())
     write_bytes(output / "results.json", to_json(results, dict(facts)))
     console.print(f"\nreport: {output / 'report.html'}\n")

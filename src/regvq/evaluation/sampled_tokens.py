@@ -21,7 +21,7 @@ from regvq.nets import FeatureNet
 from regvq.quantizers import Quantizer
 from regvq.tokenizers import ImageTokenizer
 
-SHARES = tuple(tenth / 10 for tenth in range(10))
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 TOLERANCE = 0.01
 """How far the expected share may lie from the wanted one and still count as reached."""
 

@@ -115,7 +115,10 @@ class TokenizerTraining(LightningModule):
         discriminator = self.objective.discriminator_parameters()
         if discriminator:
             groups.append({"params": discriminator, "lr": self.discriminator_learning_rate})
-        optimizer = AdamW(groups, betas=self.betas, weight_decay=self.weight_decay)
+        # On a CPU the plain loop over parameters takes a tenth of a small model's step; the fused form
+        # does not. On a GPU it would do its own unscaling under fp16, which forbids clipping.
+        fused = self.device.type == "cpu"
+        optimizer = AdamW(groups, betas=self.betas, weight_decay=self.weight_decay, fused=fused)
         total = self.trainer.estimated_stepping_batches
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

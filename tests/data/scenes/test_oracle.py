@@ -23,7 +23,9 @@ def figures(images: Tensor, samples: list[dict]) -> tuple[float, float, float]:
     readings: list[SceneReading] = SceneOracle().read_batch(images)
     found = torch.stack([reading.label_map for reading in readings])
     drawn = torch.stack([sample["label_map"] for sample in samples])
-    classes = [one.class_label == sample["class_label"] for one, sample in zip(readings, samples, strict=True)]
+    classes = [
+        one.class_label == sample["class_label"] for one, sample in zip(readings, samples, strict=True)
+    ]
     attributes = [
         reading.attributes[name] == value
         for reading, sample in zip(readings, samples, strict=True)

@@ -1,0 +1,79 @@
+"""The demo, small: what it leaves behind, what it replaces, and that its report needs nothing else."""
+
+import json
+import re
+from html import escape
+from pathlib import Path
+
+import pytest
+
+import regvq
+from regvq.errors import RegvqError
+from regvq.evaluation.demo import QUANTIZERS, Budget, run_demo
+from regvq.evaluation.results import COLUMNS
+
+TINY = Budget(
+    steps=4,
+    batch_size=2,
+    size=16,
+    crops=12,
+    watched=4,
+    overrides=(
+        "--model.quantizer.init_args.codebook_size=24",
+        "--model.backbone.init_args.channels=[8,8,8]",
+        "--model.backbone.init_args.latent_channels=8",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    run_demo(folder, budget=TINY)
+    return folder
+
+
+def test_the_results_are_those_of_the_saved_tokenizers(output: Path) -> None:
+    rows = json.loads((output / "results.json").read_text())["tokenizers"]
+    assert [row["quantizer"] for row in rows] == list(QUANTIZERS)
+    for row in rows:
+        assert {column.key for column in COLUMNS} <= set(row)
+        assert row["seconds"] > 0
+        tokenizer = regvq.load_tokenizer(output / "tokenizers" / row["quantizer"])
+        assert tokenizer.codebook_size == 24
+        assert row["usage"] * 24 == pytest.approx(round(row["usage"] * 24))
+
+
+def test_the_report_holds_its_pictures(output: Path) -> None:
+    page = (output / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 5 + 3 * len(QUANTIZERS)
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    for column in COLUMNS:
+        assert column.title in page
+        assert escape(column.meaning) in page
+    assert (output / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_again_replaces_its_own_and_prints_path_and_table_last(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (output / "results.json").read_bytes()
+    run_demo(output, budget=TINY)
+    lines = capsys.readouterr().out.splitlines()
+    (path,) = [number for number, line in enumerate(lines) if line.startswith("report:")]
+    assert any(line.startswith("perplexity") for line in lines[path:])
+    assert lines[-1] == "* best of its row"
+    timeless = [re.sub(rb'"seconds": [\d.]+', b"", text) for text in (before, _results(output))]
+    assert timeless[0] == timeless[1]
+
+
+def _results(output: Path) -> bytes:
+    return (output / "results.json").read_bytes()
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "mine.txt").write_text("mine")
+    with pytest.raises(RegvqError, match="not the demo's"):
+        run_demo(tmp_path, budget=TINY)
+    assert (tmp_path / "training" / "mine.txt").read_text() == "mine"
