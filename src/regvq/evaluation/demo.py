@@ -89,8 +89,8 @@ def run_demo(
     """Trains VQ, EMA-VQ, Gumbel and Reg-VQ on photographs and writes how they compare.
 
     Into ``output``: ``report.html``, ``results.json``, ``reconstructions.png``,
-    ``tokenizers/<quantizer>/`` and, with logs and checkpoints, ``training/<quantizer>/``. Only what an earlier demo wrote is replaced, and the report
-    and the results only once the new ones are complete.
+    ``tokenizers/<quantizer>/`` and, with logs and checkpoints, ``training/<quantizer>/``. Only what an
+    earlier demo wrote is replaced, and the report and the results only once the new ones are complete.
 
     Args:
         output: a folder.

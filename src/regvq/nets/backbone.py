@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from diffusers.models.autoencoders.vae import Decoder, Encoder
+from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
 from regvq.configurable import Configurable
@@ -43,11 +44,15 @@ class VQGANBackbone(Backbone):
     Esser et al., "Taming Transformers for High-Resolution Image Synthesis", CVPR 2021. The options
     are those of diffusers' ``VQModel``, so that a trained tokenizer can be exported to one.
 
+    Every residual block starts as the identity (Goyal et al., "Accurate, Large Minibatch SGD", 2017,
+    section 5.1), without which short runs end before the network has learned to copy its input.
+
     Args:
         channels: width of each resolution; every one after the first halves the side.
         layers: residual blocks a resolution in the encoder (the decoder has one more).
         latent_channels: channels of the latents.
-        norm_groups: groups of the group norms; must divide every width.
+        norm_groups: groups of the group norms; must divide every width. Groups of one or two channels
+            learn slowly, because normalising them takes away a picture's colour.
         attention: self-attention at the lowest resolution.
     """
 
@@ -83,6 +88,9 @@ class VQGANBackbone(Backbone):
             norm_num_groups=norm_groups,
             mid_block_add_attention=attention,
         )
+        for module in self.modules():
+            if isinstance(module, ResnetBlock2D):
+                nn.init.zeros_(module.conv2.weight)
 
     def encode(self, images: Tensor) -> Tensor:
         latents: Tensor = self.encoder(images)
