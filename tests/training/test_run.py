@@ -112,8 +112,8 @@ def test_averaged_weights_are_saved_and_returned(
     training = make_training(ema_decay=0.9)
     returned = fit(training, data, output, **options)
     saved = load_tokenizer(str(output / "tokenizer")).fingerprint()
-    assert saved == returned.fingerprint() == training.averaged.tokenizer.fingerprint()
-    assert saved != training.tokenizer.fingerprint()
+    assert saved == returned.fingerprint() == training.averaged.model.fingerprint()
+    assert saved != training.model.fingerprint()
 
 
 def test_a_folder_that_holds_something_is_refused(

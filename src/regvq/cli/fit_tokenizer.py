@@ -31,6 +31,6 @@ def run(args: argparse.Namespace) -> None:
     from regvq.cli.terminal import working
 
     with working("starting"):
-        from regvq.training.cli import tokenizer_cli
+        from regvq.training.tokenizer_cli import tokenizer_cli
 
     tokenizer_cli(args.rest)

@@ -1,6 +1,6 @@
 """Data sets of images and the one LightningDataModule that feeds them to training."""
 
-from regvq.data.base import GivenData, ImageData, ImageDataset
+from regvq.data.base import GivenData, ImageData, ImageDataset, Sample
 from regvq.data.folder import FolderData, ImageFolder
 from regvq.data.images import list_images, load_image, save_png, to_uint8
 from regvq.data.module import ImageDataModule
@@ -15,6 +15,7 @@ __all__ = [
     "ImageFolder",
     "Photos",
     "PhotosData",
+    "Sample",
     "list_images",
     "load_image",
     "save_png",

@@ -25,7 +25,7 @@ from regvq.evaluation.tokenizer import evaluate_tokenizer
 from regvq.files import write_bytes
 from regvq.nets import FeatureNet, OfflineFeatures
 from regvq.tokenizers import ImageTokenizer
-from regvq.training.cli import train_tokenizer
+from regvq.training.tokenizer_cli import train_tokenizer
 
 STEPS = 1000
 BATCH_SIZE = 8

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from regvq import model_folder
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.nets import Backbone
 from regvq.quantizers import Quantizer
-from regvq.tokenizers import folder
 from regvq.types import TokenizerOutput
 
 
@@ -88,7 +88,7 @@ class ImageTokenizer(nn.Module, Configurable):
 
         Both are written beside and renamed, so that an interruption leaves the old folder whole.
         """
-        folder.save_model(self, Path(path))
+        model_folder.save_model(self, Path(path))
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> "ImageTokenizer":
@@ -97,11 +97,11 @@ class ImageTokenizer(nn.Module, Configurable):
         Raises:
             RegvqError: the folder is missing, cut short, or not a tokenizer.
         """
-        tokenizer = folder.load_model(Path(path))
+        tokenizer = model_folder.load_model(Path(path))
         if not isinstance(tokenizer, cls):
             raise RegvqError(f"{path} holds a {type(tokenizer).__name__}, not an image tokenizer")
         return tokenizer.eval()
 
     def fingerprint(self) -> str:
         """Names configuration and weights: 16 hexadecimal digits, the same after save and load."""
-        return folder.fingerprint(self)
+        return model_folder.fingerprint(self)

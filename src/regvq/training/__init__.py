@@ -1,17 +1,21 @@
-"""Training tokenizers with Lightning."""
+"""Training tokenizers and generators with Lightning."""
 
-from regvq.training.averaging import AveragedTokenizer
+from regvq.training.averaging import AveragedModel
+from regvq.training.base import ModelTraining
+from regvq.training.generator_training import GeneratorTraining
 from regvq.training.interruption import NonFiniteError, TrainingInterrupted
 from regvq.training.learning_rate import ConstantRate, CosineRate, LearningRateSchedule
-from regvq.training.module import TokenizerTraining
 from regvq.training.run import fit
 from regvq.training.run_folder import RunFolder
+from regvq.training.tokenizer_training import TokenizerTraining
 
 __all__ = [
-    "AveragedTokenizer",
+    "AveragedModel",
     "ConstantRate",
     "CosineRate",
+    "GeneratorTraining",
     "LearningRateSchedule",
+    "ModelTraining",
     "NonFiniteError",
     "RunFolder",
     "TokenizerTraining",

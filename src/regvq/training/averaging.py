@@ -1,4 +1,4 @@
-"""Running means of a tokenizer's weights (EMA)."""
+"""Running means of a model's weights (EMA)."""
 
 import copy
 from typing import Any
@@ -10,49 +10,48 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from regvq.errors import RegvqError
 from regvq.quantizers import EMACodebook
 from regvq.quantizers.step_counter import StepCounter
-from regvq.tokenizers import ImageTokenizer
 
 
-class AveragedTokenizer(nn.Module):
-    """A second tokenizer whose weights follow those of the trained one.
+class AveragedModel(nn.Module):
+    """A second model whose weights follow those of the trained one.
 
     It is a module, so that it travels in checkpoints and moves between devices with its owner; its
-    parameters take no gradient. Only the tokenizer is averaged, not the discriminator.
+    parameters take no gradient. Only the model is averaged, not a discriminator.
 
     The buffers are averaged too, so that codebook and encoder lag equally. An EMA codebook's vectors
     are derived from the averaged sums and counts: a code that was restarted had few tokens before, so
     the place that it left weighs little. Step counters are copied.
 
     Args:
-        tokenizer: the one that is trained; it is copied.
+        model: the one that is trained; it is copied.
         decay: in [0, 1). In the first steps ``(1 + n) / (10 + n)`` if that is less, so that the mean
             soon forgets the random start.
     """
 
-    def __init__(self, tokenizer: ImageTokenizer, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise RegvqError(f"ema_decay must be in [0, 1), not {decay}")
         self.decay = decay
-        self.tokenizer = copy.deepcopy(tokenizer).requires_grad_(False).eval()
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.updates = StepCounter()
 
     @torch.no_grad()
-    def update(self, tokenizer: ImageTokenizer) -> None:
+    def update(self, model: nn.Module) -> None:
         """Takes in the weights after an optimizer step. The first one is copied."""
         count = self.updates.value
         decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
         averaging: Any = get_ema_multi_avg_fn  # torch leaves it untyped
-        averaging(decay)(_tensors(self.tokenizer), _tensors(tokenizer), count)
-        for mine, theirs in zip(self.tokenizer.modules(), tokenizer.modules(), strict=True):
+        averaging(decay)(_tensors(self.model), _tensors(model), count)
+        for mine, theirs in zip(self.model.modules(), model.modules(), strict=True):
             if isinstance(mine, EMACodebook):
                 mine.weight.copy_(mine.total / mine.count.clamp_min(1e-6)[:, None])
             if isinstance(mine, StepCounter) and isinstance(theirs, StepCounter):
                 mine.value = theirs.value
         self.updates.value += 1
 
-    def train(self, mode: bool = True) -> "AveragedTokenizer":
-        """Stays in eval mode: this tokenizer is only looked at."""
+    def train(self, mode: bool = True) -> "AveragedModel":
+        """Stays in eval mode: this model is only looked at."""
         return super().train(False)
 
 

@@ -1,6 +1,6 @@
-"""``regvq fit-tokenizer``: a training from configuration files and arguments."""
+"""What the command lines of both stages share: a training from configuration files and arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +12,36 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
-from regvq.losses import Objective
-from regvq.nets import Backbone
-from regvq.quantizers import Quantizer
-from regvq.tokenizers import ImageTokenizer
-from regvq.training.cli_arguments import DEFAULT_OUTPUT, explain, innermost, resolve
-from regvq.training.learning_rate import LearningRateSchedule
-from regvq.training.module import TokenizerTraining
+from regvq.training.base import ModelTraining
+from regvq.training.cli_arguments import explain, innermost, resolve
 from regvq.training.run import DEFAULTS, quiet, run, run_options
 from regvq.training.run_folder import RunFolder
 
 
-def tokenizer_training(
-    backbone: Backbone,
-    quantizer: Quantizer,
-    objective: Objective | None = None,
-    learning_rate: float = 1e-3,
-    discriminator_learning_rate: float | None = None,
-    betas: tuple[float, float] = (0.9, 0.95),
-    weight_decay: float = 0.0,
-    schedule: LearningRateSchedule | None = None,
-    ema_decay: float | None = None,
-) -> TokenizerTraining:
-    """The key ``model`` of a configuration.
+class TrainingCLI(LightningCLI):
+    """LightningCLI with the keys ``model``, ``data``, ``trainer`` and ``seed_everything``, and a folder.
 
     Args:
-        backbone: encoder and decoder.
-        quantizer: latents to codes.
-        objective: what is minimised; L1 and the quantizer's own losses if none is given.
-        learning_rate: of the tokenizer.
-        discriminator_learning_rate: of the discriminator; the tokenizer's if none is given.
-        betas: Adam's.
-        weight_decay: decoupled, on both.
-        schedule: a factor on both learning rates over the run; constant if none is given.
-        ema_decay: of the averaged weights, which are validated and saved; none if null.
+        stage: the class of training; it names the command and the folders.
+        build: makes it from the key ``model`` of a configuration.
+        args: of the command line.
     """
-    return TokenizerTraining(
-        ImageTokenizer(backbone, quantizer),
-        objective,
-        learning_rate=learning_rate,
-        discriminator_learning_rate=discriminator_learning_rate,
-        betas=betas,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        ema_decay=ema_decay,
-    )
 
-
-class TokenizerCLI(LightningCLI):
-    """LightningCLI with the keys ``model``, ``data``, ``trainer`` and ``seed_everything``, and a folder."""
-
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(
+        self, stage: type[ModelTraining], build: Callable[..., ModelTraining], args: Sequence[str]
+    ) -> None:
+        self.stage = stage
         super().__init__(
-            tokenizer_training,
+            build,
             ImageDataModule,
             save_config_callback=None,
             trainer_defaults=DEFAULTS,
             seed_everything_default=0,
-            parser_kwargs={"prog": "regvq fit-tokenizer", "description": None, "exit_on_error": False},
+            parser_kwargs={
+                "prog": f"regvq fit-{stage.stage}",
+                "description": None,
+                "exit_on_error": False,
+            },
             args=list(args),
             run=False,
             auto_configure_optimizers=False,
@@ -82,7 +54,10 @@ class TokenizerCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
-            "--output", type=str, default=DEFAULT_OUTPUT, help="folder of the run, new unless resumed"
+            "--output",
+            type=str,
+            default=f"runs/{self.stage.stage}",
+            help="folder of the run, new unless resumed",
         )
         parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
         parser.link_arguments("seed_everything", "data.seed")
@@ -90,7 +65,7 @@ class TokenizerCLI(LightningCLI):
     @property
     def folder(self) -> RunFolder:
         """Where the run goes."""
-        return RunFolder(Path(self.config.output))
+        return RunFolder(Path(self.config.output), self.stage.stage)
 
     def before_instantiate_classes(self) -> None:
         # Before anything is built: a taken folder should not cost the time of loading data.
@@ -106,7 +81,7 @@ class TokenizerCLI(LightningCLI):
             raise RegvqError(innermost(error)) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        options = run_options(self.folder, self.config.seed_everything)
+        options = run_options(self.stage, self.folder, self.config.seed_everything)
         # Callbacks, loggers and plugins of the user's configuration come on top of ours.
         chosen = self.config_init.trainer
         for key in ("callbacks", "logger", "plugins"):
@@ -128,14 +103,16 @@ class TokenizerCLI(LightningCLI):
         return text
 
 
-def tokenizer_cli(args: Sequence[str]) -> ImageTokenizer:
-    """Runs ``regvq fit-tokenizer`` with the arguments ``args``.
+def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence[str]) -> Any:
+    """Runs the training that ``args`` describe.
 
     Args:
+        make: builds the command line from arguments whose configurations are files.
+        stage: ``tokenizer`` or ``generator``.
         args: as on the command line. The names after ``--config`` may be short ones of ours.
 
     Returns:
-        The trained tokenizer, in eval mode.
+        The trained model, in eval mode.
 
     Raises:
         RegvqError: a wrong key or value, a taken folder, or what ``regvq.training.fit`` raises.
@@ -143,31 +120,20 @@ def tokenizer_cli(args: Sequence[str]) -> ImageTokenizer:
         TrainingInterrupted: Ctrl-C. Everything is saved.
     """
     with quiet():
-        cli = _parse(resolve(args))
+        full = resolve(args, stage)
+        try:
+            cli = make(full)
+        except ArgumentError as error:
+            raise RegvqError(explain(str(error), full)) from None
         if cli.trainer.is_global_zero:
             write_bytes(cli.folder.config, cli.effective_config().encode())
-        tokenizer = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
+        model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
         if cli.trainer.is_global_zero:
-            print(f"the tokenizer is in {cli.folder.tokenizer}")
-        return tokenizer
+            print(f"the {stage} is in {cli.folder.model}")
+        return model
 
 
-def _parse(args: list[str]) -> TokenizerCLI:
-    try:
-        return TokenizerCLI(args)
-    except ArgumentError as error:
-        raise RegvqError(explain(str(error), args)) from None
-
-
-def train_tokenizer(
-    config_files: Sequence[str], output: str | Path, overrides: Sequence[str] = ()
-) -> ImageTokenizer:
-    """``tokenizer_cli`` for a program: stacked configurations, and arguments on top.
-
-    Args:
-        config_files: paths or short names, later ones win, e.g. ``["backbone/tiny", …]``.
-        output: the run's folder.
-        overrides: e.g. ``["--trainer.max_steps=500"]``.
-    """
+def stacked(config_files: Sequence[str], output: str | Path, overrides: Sequence[str]) -> list[str]:
+    """Arguments of a training from stacked configurations, later ones win, with arguments on top."""
     files = [part for name in config_files for part in ("--config", name)]
-    return tokenizer_cli([*files, "--output", str(output), *overrides])
+    return [*files, "--output", str(output), *overrides]

@@ -11,10 +11,8 @@ from regvq import configs
 from regvq.errors import RegvqError
 from regvq.training.run_folder import RunFolder
 
-DEFAULT_OUTPUT = "runs/tokenizer"
 
-
-def resolve(args: Sequence[str]) -> list[str]:
+def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     """Replaces short configuration names by files; a resumed run starts from its own configuration.
 
     Raises:
@@ -27,7 +25,7 @@ def resolve(args: Sequence[str]) -> list[str]:
         previous = arg
     if "--resume" in resolved:
         places = [value for name, value in itertools.pairwise(resolved) if name == "--output"]
-        folder = RunFolder(Path(places[-1] if places else DEFAULT_OUTPUT))
+        folder = RunFolder(Path(places[-1] if places else f"runs/{stage}"), stage)
         folder.require(resume=True)
         if folder.config.is_file():
             resolved = ["--config", str(_readable(folder.config)), *resolved]

@@ -12,18 +12,17 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from regvq.tokenizers import ImageTokenizer
+from regvq.training.base import ModelTraining
 from regvq.training.callbacks import (
-    ImageLogger,
     LastCheckpoint,
     NonFiniteGuard,
+    PictureLogger,
     Progress,
-    SaveTokenizer,
+    SaveModel,
     StepSeeds,
 )
 from regvq.training.checkpoint_io import AtomicCheckpointIO
 from regvq.training.interruption import StopRequested, TrainingInterrupted
-from regvq.training.module import TokenizerTraining
 from regvq.training.run_folder import RunFolder
 
 DEFAULTS: dict[str, Any] = {
@@ -53,13 +52,15 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def run_options(folder: RunFolder, seed: int = 0, title: str = "training") -> dict[str, Any]:
+def run_options(
+    stage: type[ModelTraining], folder: RunFolder, seed: int = 0, title: str = "training"
+) -> dict[str, Any]:
     """What every run hands to Lightning's ``Trainer``: callbacks, loggers and the way of saving."""
     best = ModelCheckpoint(
         dirpath=folder.checkpoints,
         filename="best",
-        monitor="val/psnr",
-        mode="max",
+        monitor=stage.monitor,
+        mode=stage.mode,
         enable_version_counter=False,
         save_on_train_epoch_end=False,
     )
@@ -67,8 +68,8 @@ def run_options(folder: RunFolder, seed: int = 0, title: str = "training") -> di
         NonFiniteGuard(folder.last),
         StepSeeds(seed),
         Progress(title),
-        ImageLogger(),
-        SaveTokenizer(folder),
+        PictureLogger(),
+        SaveModel(folder),
         best,
         LastCheckpoint(folder.last),
     ]
@@ -84,7 +85,7 @@ def run_options(folder: RunFolder, seed: int = 0, title: str = "training") -> di
 
 
 def fit(
-    training: TokenizerTraining,
+    training: ModelTraining,
     data: LightningDataModule,
     output: str | Path,
     *,
@@ -93,11 +94,11 @@ def fit(
     title: str = "training",
     callbacks: Iterable[Callback] = (),
     **trainer_options: Any,
-) -> ImageTokenizer:
+) -> Any:
     """Trains, and leaves everything in the folder ``output``.
 
     Args:
-        training: the tokenizer and how it is trained.
+        training: the model and how it is trained.
         data: batches of images.
         output: the run's folder: new or empty, or with ``resume`` one that holds a run.
         resume: continue from ``checkpoints/last.ckpt``.
@@ -107,17 +108,17 @@ def fit(
         trainer_options: of Lightning's ``Trainer``, e.g. ``max_steps`` and ``val_check_interval``.
 
     Returns:
-        The trained tokenizer in eval mode, with averaged weights if there are some; the same as in
-        ``output/tokenizer``.
+        The trained model in eval mode, with averaged weights if there are some; the same as in
+        ``output/tokenizer`` or ``output/generator``.
 
     Raises:
         RegvqError: the folder is taken, the checkpoint is unusable, a loss is not finite, or
             something cannot be written.
         TrainingInterrupted: Ctrl-C. Everything is saved.
     """
-    folder = RunFolder(Path(output))
+    folder = RunFolder(Path(output), training.stage)
     folder.require(resume)
-    options = {**DEFAULTS, **run_options(folder, seed, title), **trainer_options}
+    options = {**DEFAULTS, **run_options(type(training), folder, seed, title), **trainer_options}
     options["callbacks"] = [*callbacks, *options["callbacks"]]
     with quiet():
         return run(Trainer(**options), training, data, folder, resume)
@@ -125,11 +126,11 @@ def fit(
 
 def run(
     trainer: Trainer,
-    training: TokenizerTraining,
+    training: ModelTraining,
     data: LightningDataModule | None,
     folder: RunFolder,
     resume: bool,
-) -> ImageTokenizer:
+) -> Any:
     """``fit`` with a trainer that was built with ``run_options``, in a folder that was looked at."""
     checkpoint = str(folder.last) if resume else None
     with ExitStack() as listening:
@@ -145,11 +146,11 @@ def run(
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             raise TrainingInterrupted(_advice(trainer, folder)) from None
-    return training.best_tokenizer.eval()
+    return training.best_model.eval()
 
 
 def _advice(trainer: Trainer, folder: RunFolder) -> str:
     text = f"training was interrupted at step {trainer.global_step}"
     if not folder.last.is_file():
         return f"{text}, before the first checkpoint"
-    return f"{text}; continue with: regvq fit-tokenizer --output {folder.path} --resume"
+    return f"{text}; continue with: regvq fit-{folder.stage} --output {folder.path} --resume"

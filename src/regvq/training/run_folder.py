@@ -14,19 +14,21 @@ class RunFolder:
 
     Attributes:
         path: the run's own folder.
+        stage: what is trained, ``tokenizer`` or ``generator``.
     """
 
     path: Path
+    stage: str = "tokenizer"
 
     @property
-    def tokenizer(self) -> Path:
-        """The tokenizer as it was last saved."""
-        return self.path / "tokenizer"
+    def model(self) -> Path:
+        """The model as it was last saved."""
+        return self.path / self.stage
 
     @property
-    def best_tokenizer(self) -> Path:
-        """The tokenizer that validated best."""
-        return self.path / "tokenizer-best"
+    def best_model(self) -> Path:
+        """The model that validated best."""
+        return self.path / f"{self.stage}-best"
 
     @property
     def checkpoints(self) -> Path:

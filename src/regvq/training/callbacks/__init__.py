@@ -1,17 +1,17 @@
 """What happens around the training steps: each callback one concern, each removable."""
 
-from regvq.training.callbacks.image_logger import ImageLogger
 from regvq.training.callbacks.last_checkpoint import LastCheckpoint
 from regvq.training.callbacks.non_finite import NonFiniteGuard
+from regvq.training.callbacks.picture_logger import PictureLogger
 from regvq.training.callbacks.progress import Progress
-from regvq.training.callbacks.save_tokenizer import SaveTokenizer
+from regvq.training.callbacks.save_model import SaveModel
 from regvq.training.callbacks.step_seeds import StepSeeds
 
 __all__ = [
-    "ImageLogger",
     "LastCheckpoint",
     "NonFiniteGuard",
+    "PictureLogger",
     "Progress",
-    "SaveTokenizer",
+    "SaveModel",
     "StepSeeds",
 ]

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from regvq.training.base import ModelTraining
 from regvq.training.interruption import NonFiniteError
-from regvq.training.module import TokenizerTraining
 
 
 class NonFiniteGuard(Callback):
@@ -44,7 +44,7 @@ class NonFiniteGuard(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, TokenizerTraining)
+        assert isinstance(pl_module, ModelTraining)
         terms = pl_module.terms
         values = torch.stack([value.float() for value in terms.values()])
         self._record(trainer, [f"the loss term {name!r}" for name in terms], values)

@@ -8,18 +8,11 @@ import rich.progress
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
-SHOWN = {
-    "train/loss": ("loss", "{:.4f}"),
-    "train/usage": ("usage", "{:.1%}"),
-    "train/perplexity": ("perplexity", "{:.0f}"),
-    "val/psnr": ("val PSNR", "{:.2f} dB"),
-    "val/usage": ("val usage", "{:.1%}"),
-}
-"""Logged values that are shown, with their names and formats."""
+from regvq.training.base import ModelTraining
 
 
 class Progress(ProgressBar):
-    """Step, loss, usage, perplexity and images per second: a bar in a terminal, a line elsewhere.
+    """Step, the training's ``shown`` figures, images per second: a bar in a terminal, a line elsewhere.
 
     Args:
         title: in front of everything, e.g. which of several trainings this is.
@@ -61,9 +54,10 @@ class Progress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._images += len(batch["image"]) * trainer.world_size
+        assert isinstance(pl_module, ModelTraining)
+        self._images += pl_module.batch_images(batch) * trainer.world_size
         if time.monotonic() - self._shown_at >= self.seconds:
-            self._show(trainer)
+            self._show(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._paused_at = time.monotonic()
@@ -72,22 +66,23 @@ class Progress(ProgressBar):
         # Seconds of validation do not count against images per second.
         self._since += time.monotonic() - self._paused_at
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._show(trainer)
+            self._show(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._images:
-            self._show(trainer)
+            self._show(trainer, pl_module)
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
 
-    def _show(self, trainer: Trainer) -> None:
+    def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ModelTraining)
         now = time.monotonic()
         speed = self._images / max(now - self._since, 1e-9)
         figures = [
             f"{name} {form.format(float(trainer.callback_metrics[key]))}"
-            for key, (name, form) in SHOWN.items()
+            for key, (name, form) in pl_module.shown.items()
             if key in trainer.callback_metrics
         ]
         if self._images:

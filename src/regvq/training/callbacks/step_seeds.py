@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from regvq.training.module import TokenizerTraining
+from regvq.training.base import ModelTraining
 
 
 class StepSeeds(Callback):
@@ -27,7 +27,7 @@ class StepSeeds(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(pl_module, TokenizerTraining)
+        assert isinstance(pl_module, ModelTraining)
         seed_everything(step_seed(self.seed, trainer.global_rank, pl_module.batches.value))
 
 

@@ -75,9 +75,9 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _advice(path: Path) -> str:
-    inner = path / "tokenizer"
-    if (inner / WEIGHTS).is_file():
-        return f"the tokenizer of this run is {inner}"
+    for name in ("tokenizer", "generator"):
+        if (path / name / WEIGHTS).is_file():
+            return f"the {name} of this run is {path / name}"
     return "give a folder that save_pretrained wrote"
 
 

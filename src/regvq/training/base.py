@@ -1,0 +1,170 @@
+"""What the trainings of both stages share: model, optimizer, averaged weights, a checkpoint's identity."""
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from regvq.configurable import describe
+from regvq.errors import RegvqError
+from regvq.quantizers.step_counter import StepCounter
+from regvq.training.averaging import AveragedModel
+from regvq.training.learning_rate import ConstantRate, LearningRateSchedule
+
+
+class Savable(Protocol):
+    """A model that is one folder on disk."""
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Writes the folder."""
+
+
+class ModelTraining(LightningModule, ABC):
+    """Trains one model with Lightning's automatic optimization.
+
+    ``global_step`` counts optimizer steps. Subclasses write ``training_step``, which ends with
+    ``count_batch``, and what validates.
+
+    Args:
+        model: what is trained and saved.
+        learning_rate: of the model.
+        betas: Adam's.
+        weight_decay: decoupled.
+        schedule: a factor on every learning rate over the run; constant if none is given.
+        ema_decay: of the averaged weights, which are validated and saved; ``None`` for none.
+    """
+
+    stage: ClassVar[str]
+    """What the model is, one word; its folder inside a run is called so."""
+    monitor: ClassVar[str]
+    """The logged value that says which weights are the best."""
+    mode: ClassVar[Literal["max", "min"]]
+    """Whether more or less of it is better."""
+    shown: ClassVar[dict[str, tuple[str, str]]]
+    """Logged values that the progress shows, with their names and formats."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        learning_rate: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+        schedule: LearningRateSchedule | None,
+        ema_decay: float | None,
+    ) -> None:
+        super().__init__()
+        if not learning_rate > 0:
+            raise RegvqError(f"learning_rate must be positive, not {learning_rate}")
+        self.model = model
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.schedule = schedule or ConstantRate()
+        self.averaged = None if ema_decay is None else AveragedModel(model, ema_decay)
+        self.batches = StepCounter()
+        """Training batches seen; with accumulation more than optimizer steps."""
+        self.terms: dict[str, Tensor] = {}
+        """The last batch's loss terms, detached."""
+
+    @property
+    def best_model(self) -> Any:
+        """The model to validate and to save: the averaged one if there is one."""
+        return self.model if self.averaged is None else self.averaged.model
+
+    @abstractmethod
+    def batch_images(self, batch: dict[str, Any]) -> int:
+        """Number of images in a batch."""
+
+    def pictures(self) -> dict[str, Tensor]:
+        """What this validation can show, by name: ``[3, H, W]`` in [0, 1]; asked only if looked at."""
+        return {}
+
+    def histograms(self) -> dict[str, Tensor]:
+        """Counts of this validation, by name, ``[N]``."""
+        return {}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimizer trains; each group is clipped by itself."""
+        return [{"params": list(self.model.parameters()), "lr": self.learning_rate}]
+
+    def count_batch(self, terms: dict[str, Tensor]) -> None:
+        """Takes note of a batch and its loss terms."""
+        self.batches.value += 1
+        self.terms = {name: value.detach() for name, value in terms.items()}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        # On a CPU the plain loop over parameters takes a tenth of a small model's step; the fused form
+        # does not. On a GPU it would do its own unscaling under fp16, which forbids clipping.
+        fused = self.device.type == "cpu"
+        optimizer = AdamW(
+            self.parameter_groups(), betas=self.betas, weight_decay=self.weight_decay, fused=fused
+        )
+        total = self.trainer.estimated_stepping_batches
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips each group by itself: a discriminator's norm does not shrink the tokenizer's step."""
+        if not gradient_clip_val:
+            return
+        for group in optimizer.param_groups:
+            if gradient_clip_algorithm == "value":
+                torch.nn.utils.clip_grad_value_(group["params"], gradient_clip_val)
+            else:
+                torch.nn.utils.clip_grad_norm_(group["params"], gradient_clip_val)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is not None:
+            self.averaged.update(self.model)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[self._identity_key] = self._identity()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint that this training cannot continue.
+
+        Raises:
+            RegvqError: it is of something else, or of another model or objective.
+        """
+        if self._identity_key not in checkpoint:
+            raise RegvqError(f"the checkpoint is not one of a {self.stage}'s training: give one that was")
+        if checkpoint[self._identity_key] != self._identity():
+            raise RegvqError(
+                f"the checkpoint is of a {self.stage} with another configuration: resume with the "
+                "configuration it was trained with, or train into another folder"
+            )
+        mine, theirs = _shapes(self.state_dict()), _shapes(checkpoint["state_dict"])
+        if mine != theirs:
+            name = sorted(item for item, _ in mine.items() ^ theirs.items())[0]
+            raise RegvqError(
+                f"the checkpoint does not fit this objective or averaging ({name} differs): resume "
+                "with the configuration it was trained with"
+            )
+
+    def log_values(self, part: str, values: dict[str, Tensor], **options: Any) -> None:
+        """The one place where log keys are formed: ``<part>/<name>``."""
+        self.log_dict({f"{part}/{name}": value.float() for name, value in values.items()}, **options)
+
+    @property
+    def _identity_key(self) -> str:
+        return f"regvq_{self.stage}"
+
+    def _identity(self) -> str:
+        return json.dumps(describe(self.model), sort_keys=True)
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}

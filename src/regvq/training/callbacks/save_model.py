@@ -1,0 +1,63 @@
+"""The run's result: a model's folder, always whole."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from regvq.errors import RegvqError
+from regvq.training.base import ModelTraining
+from regvq.training.run_folder import RunFolder
+
+
+class SaveModel(Callback):
+    """Saves the latest model, with its averaged weights if there are some, and the best one.
+
+    After every validation, at the end, and when training is cut short. Which is best is decided by the
+    training's ``monitor`` and ``mode``.
+
+    Args:
+        folder: of the run; ``<stage>/`` and ``<stage>-best/`` are written into it.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.best: float | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        assert isinstance(pl_module, ModelTraining)
+        self._save(trainer, pl_module)
+        score = trainer.callback_metrics.get(pl_module.monitor)
+        if score is None:
+            raise RegvqError(f"no value {pl_module.monitor!r} is logged: it decides which weights are best")
+        sign = 1 if pl_module.mode == "max" else -1
+        if sign * float(score) > (-math.inf if self.best is None else sign * self.best):
+            self.best = float(score)
+            if trainer.is_global_zero:
+                pl_module.best_model.save_pretrained(self.folder.best_model)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, ModelTraining)
+        self._save(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # After one of our own errors the weights are broken, or the disk is full already.
+        assert isinstance(pl_module, ModelTraining)
+        if isinstance(exception, RegvqError) or trainer.global_step == 0:
+            return
+        if all(value.isfinite().all() for value in pl_module.best_model.parameters()):
+            self._save(trainer, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    @torch.no_grad()
+    def _save(self, trainer: Trainer, pl_module: ModelTraining) -> None:
+        if trainer.is_global_zero:
+            pl_module.best_model.save_pretrained(self.folder.model)
