@@ -1,6 +1,7 @@
-"""What the parts of a tokenizer hand to each other: frozen records without behaviour."""
+"""What the parts of tokenizers and generators hand to each other: frozen records without behaviour."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
 
@@ -66,3 +67,35 @@ class TokenizerOutput:
 
     reconstruction: Tensor
     quantizer: QuantizerOutput
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How new tokens are drawn. The defaults draw from the model's own distribution.
+
+    ``regvq.generators.check_options`` says which values are allowed.
+
+    Attributes:
+        seed: decides all chance. Image ``i`` of a seed is the same in a batch of any size.
+        first: the number of the first image of the batch, for batches that continue one another.
+        temperature: divides the logits; below 1 likelier tokens, above 1 more variety. Positive.
+        top_k: only the k likeliest tokens are drawn; 0 for all.
+        top_p: only the likeliest tokens that together have this probability are drawn; in (0, 1].
+            For diffusion the truncation of the predicted clean tokens (VQ-Diffusion, section 4.3).
+        guidance: scale of classifier-free guidance; 1 is none.
+        guidance_schedule: how the scale grows from 1 to ``guidance`` over the sampling: not at all,
+            linearly, or as half a cosine.
+        steps: of a diffusion generator; ``None`` for its full number, or for 12 with ``parallel``.
+        parallel: a diffusion generator fixes the tokens it is surest of first (MaskGIT, section 3.2)
+            instead of walking its chain backwards.
+    """
+
+    seed: int = 0
+    first: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    guidance: float = 1.0
+    guidance_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    steps: int | None = None
+    parallel: bool = False

@@ -1,4 +1,4 @@
-"""Networks around the quantizer: thin adapters over diffusers' blocks, frozen nets, a discriminator."""
+"""Networks: thin adapters over diffusers' and transformers' blocks, frozen nets, a discriminator."""
 
 from regvq.nets.backbone import Backbone, IdentityBackbone, VQGANBackbone
 from regvq.nets.discriminator import PatchDiscriminator
@@ -9,6 +9,7 @@ from regvq.nets.features import (
     VGG16Features,
     VGG19Features,
 )
+from regvq.nets.transformer import TransformerSize, bidirectional_transformer, causal_transformer
 
 __all__ = [
     "Backbone",
@@ -17,7 +18,10 @@ __all__ = [
     "OfflineFeatures",
     "PatchDiscriminator",
     "SqueezeNetFeatures",
+    "TransformerSize",
     "VGG16Features",
     "VGG19Features",
     "VQGANBackbone",
+    "bidirectional_transformer",
+    "causal_transformer",
 ]

@@ -1,0 +1,15 @@
+"""Generators: new codes of a frozen tokenizer, under a condition."""
+
+from regvq.generators.autoregressive import AutoregressiveGenerator
+from regvq.generators.base import UNKNOWN, Generator
+from regvq.generators.discrete_diffusion import DiscreteDiffusionGenerator
+from regvq.generators.vocabulary import TokenSource, Vocabulary
+
+__all__ = [
+    "UNKNOWN",
+    "AutoregressiveGenerator",
+    "DiscreteDiffusionGenerator",
+    "Generator",
+    "TokenSource",
+    "Vocabulary",
+]

@@ -1,0 +1,101 @@
+"""Images as sentences: one code after the other, by a stock Llama."""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import StaticCache
+
+from regvq.conditions import Condition
+from regvq.generators.base import UNKNOWN, Generator
+from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
+from regvq.generators.vocabulary import TokenSource
+from regvq.nets import TransformerSize, causal_transformer
+from regvq.types import LossOutput, SamplingOptions
+
+
+class AutoregressiveGenerator(Generator):
+    """Condition, start, then the codes row by row; each is predicted from all before it.
+
+    Esser et al., "Taming Transformers for High-Resolution Image Synthesis", CVPR 2021, section 3.2;
+    ``network`` is a transformers ``LlamaForCausalLM`` over the ids of ``Vocabulary``.
+
+    Args:
+        condition: what is generated from.
+        source: the tokenizer's codes and grid.
+        dim: width of the network.
+        layers: blocks of the network.
+        heads: attention heads.
+        hidden: width inside the feed-forward part.
+        condition_dropout: share of the conditions that training replaces by null.
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        source: TokenSource,
+        dim: int = 768,
+        layers: int = 12,
+        heads: int = 12,
+        hidden: int = 2048,
+        condition_dropout: float = 0.1,
+    ) -> None:
+        super().__init__(condition, source, condition_dropout)
+        size = TransformerSize(dim, layers, heads, hidden)
+        self.network = causal_transformer(size, self.vocabulary.size, condition.length + self.length + 1)
+
+    def prefix(self, condition: Tensor) -> Tensor:
+        """What stands before the codes: ``[B, P + 1]``."""
+        ids = self.vocabulary.condition(condition)
+        return torch.cat([ids, ids.new_full((len(ids), 1), self.vocabulary.start)], dim=1)
+
+    def logits(self, codes: Tensor, condition: Tensor) -> Tensor:
+        """Logits of every code given those before it: ``[B, L, N]``.
+
+        Args:
+            codes: ``[B, L]``.
+            condition: ids ``[B, P]``.
+        """
+        ids = torch.cat([self.prefix(condition), codes[:, :-1]], dim=1)
+        hidden = self.network.model(input_ids=ids, use_cache=False).last_hidden_state
+        return self._head(hidden[:, -codes.shape[1] :])
+
+    def sequence_loss(self, codes: Tensor, condition: Tensor) -> LossOutput:
+        logits = self.logits(codes, condition).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
+        return LossOutput(loss, {"nll": loss}, {"bits_per_token": loss.detach() / math.log(2)})
+
+    def passes(self, options: SamplingOptions) -> int:
+        """One for each token."""
+        return self.length
+
+    def sample_sequence(
+        self, condition: Tensor, known: Tensor, options: SamplingOptions, report: Callable[[], None]
+    ) -> Tensor:
+        batch = len(condition)
+        uniform = uniforms(options, batch, self.length).to(self.device)
+        steer = options.guidance != 1
+        if steer:
+            condition = torch.cat([condition, torch.zeros_like(condition)])
+        inputs = self.prefix(condition)
+        cache = StaticCache(config=self.network.config, max_cache_len=inputs.shape[1] + self.length - 1)
+        codes = known.clone()
+        for place in range(self.length):
+            hidden = self.network.model(
+                input_ids=inputs, past_key_values=cache, use_cache=True
+            ).last_hidden_state
+            logits = self._head(hidden[:, -1])
+            if steer:
+                scale = guidance_at(options, place / max(self.length - 1, 1))
+                logits = guided(logits[:batch], logits[batch:], scale)
+            drawn = pick(probabilities(logits, options), uniform[:, place])
+            codes[:, place] = torch.where(known[:, place] == UNKNOWN, drawn, known[:, place])
+            inputs = codes[:, place : place + 1].repeat(2 if steer else 1, 1)
+            report()
+        return codes
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        """Logits of the codes alone: nothing else can follow."""
+        return F.linear(hidden, self.network.lm_head.weight[: self.vocabulary.codebook_size])

@@ -1,0 +1,194 @@
+"""Images out of masks: all tokens at once, again and again."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regvq.conditions import Condition
+from regvq.errors import RegvqError
+from regvq.generators.base import UNKNOWN, Generator
+from regvq.generators.diffusion_math import (
+    absorbing,
+    bound_term,
+    mask_and_replace,
+    q_posterior,
+    q_pred,
+)
+from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
+from regvq.generators.vocabulary import TokenSource
+from regvq.nets import TransformerSize, bidirectional_transformer
+from regvq.types import LossOutput, SamplingOptions
+
+PARALLEL_STEPS = 12
+_CHOICE_NOISE = 4.5  # MaskGIT's choice temperature
+
+
+class DiscreteDiffusionGenerator(Generator):
+    """A chain that masks and replaces codes, and a transformer that undoes it.
+
+    Gu et al., "Vector Quantized Diffusion Model for Text-to-Image Synthesis", CVPR 2022. The denoiser
+    reads condition, time and the noisy tokens, every place seeing all others, and predicts the clean
+    codes. What is minimised is the variational bound, one random time a sample, and as its auxiliary
+    term the cross-entropy of the clean codes.
+
+    Args:
+        condition: what is generated from.
+        source: the tokenizer's codes and grid.
+        dim: width of the network.
+        layers: blocks of the network.
+        heads: attention heads.
+        hidden: width inside the feed-forward part.
+        condition_dropout: share of the conditions that training replaces by null.
+        steps: of the chain, T.
+        transition: ``mask_and_replace`` (VQ-Diffusion's), or ``absorbing``, which only masks.
+        auxiliary_weight: of the cross-entropy of the clean codes (VQ-Diffusion, eq. 13).
+    """
+
+    def __init__(
+        self,
+        condition: Condition,
+        source: TokenSource,
+        dim: int = 768,
+        layers: int = 12,
+        heads: int = 12,
+        hidden: int = 2048,
+        condition_dropout: float = 0.1,
+        steps: int = 100,
+        transition: Literal["mask_and_replace", "absorbing"] = "mask_and_replace",
+        auxiliary_weight: float = 5e-4,
+    ) -> None:
+        super().__init__(condition, source, condition_dropout)
+        if steps < 1:
+            raise RegvqError(f"a diffusion needs at least 1 step, not {steps}")
+        if not auxiliary_weight >= 0:
+            raise RegvqError(f"auxiliary_weight must not be negative, not {auxiliary_weight}")
+        if transition not in ("mask_and_replace", "absorbing"):
+            raise RegvqError(f"transition must be mask_and_replace or absorbing, not {transition!r}")
+        make = absorbing if transition == "absorbing" else mask_and_replace
+        self.schedule = make(steps, source.codebook_size)
+        self.auxiliary_weight = auxiliary_weight
+        size = TransformerSize(dim, layers, heads, hidden)
+        self.network = bidirectional_transformer(
+            size, self.vocabulary.size, condition.length + 1 + self.length
+        )
+        self.time = nn.Embedding(steps + 1, dim)
+        self.places = nn.Parameter(torch.zeros(self.length, dim))
+        self.head = nn.Linear(dim, source.codebook_size, bias=False)
+        for weight in (self.time.weight, self.places, self.head.weight):
+            nn.init.normal_(weight, std=0.02)
+
+    def logits(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """Logits of the clean codes: ``[B, L, N]``.
+
+        Args:
+            x_t: states ``[B, L]``, N for the mask.
+            t: times ``[B]`` in [1, T].
+            condition: ids ``[B, P]``.
+        """
+        embed = self.network.embed_tokens
+        inputs = torch.cat(
+            [
+                embed(self.vocabulary.condition(condition)),
+                self.time(t)[:, None],
+                embed(x_t) + self.places,
+            ],
+            dim=1,
+        )
+        hidden = self.network(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        logits: Tensor = self.head(hidden[:, -self.length :])
+        return logits
+
+    def sequence_loss(self, codes: Tensor, condition: Tensor) -> LossOutput:
+        t = self._times(len(codes))
+        with torch.autocast(codes.device.type, enabled=False):
+            noisy = q_pred(codes, self.schedule, t)
+            x_t = pick(noisy, torch.rand(codes.shape, device=codes.device))
+        logits = self.logits(x_t, t, condition).float()
+        with torch.autocast(codes.device.type, enabled=False):
+            # One time of T stands for all of them.
+            bound = (
+                self.schedule.steps * bound_term(codes, x_t, logits.softmax(-1), self.schedule, t).mean()
+            )
+            cross_entropy = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
+        auxiliary = self.auxiliary_weight * cross_entropy
+        return LossOutput(
+            bound + auxiliary,
+            {"bound": bound, "auxiliary": auxiliary},
+            {"bits_per_token": bound.detach() / math.log(2), "clean_nll": cross_entropy.detach()},
+        )
+
+    def passes(self, options: SamplingOptions) -> int:
+        """One for each step."""
+        if options.parallel:
+            return min(options.steps or PARALLEL_STEPS, self.length)
+        return min(options.steps or self.schedule.steps, self.schedule.steps)
+
+    def sample_sequence(
+        self, condition: Tensor, known: Tensor, options: SamplingOptions, report: Callable[[], None]
+    ) -> Tensor:
+        walk = self._parallel if options.parallel else self._ancestral
+        return walk(condition, known, options, report)
+
+    def _ancestral(
+        self, condition: Tensor, known: Tensor, options: SamplingOptions, report: Callable[[], None]
+    ) -> Tensor:
+        """Backwards through the chain, over all times or evenly over fewer (VQ-Diffusion, section 4.4)."""
+        batch, count = len(condition), self.passes(options)
+        times = torch.linspace(self.schedule.steps, 0, count + 1).round().long().to(self.device)
+        uniform = uniforms(options, batch, count + 1, self.length).to(self.device)
+        given = known != UNKNOWN
+        start = q_pred(torch.zeros_like(known), self.schedule, times[:1].expand(batch))
+        x = torch.where(given, known, pick(start, uniform[:, 0]))
+        for step in range(count):
+            t, s = times[step].expand(batch), times[step + 1].expand(batch)
+            logits = self._guided_logits(x, t, condition, options, step / max(count - 1, 1))
+            p_x_0 = probabilities(logits, options)
+            drawn = pick(q_posterior(x, p_x_0, self.schedule, t, s), uniform[:, step + 1])
+            x = torch.where(given, known, drawn)
+            report()
+        return x
+
+    def _parallel(
+        self, condition: Tensor, known: Tensor, options: SamplingOptions, report: Callable[[], None]
+    ) -> Tensor:
+        """The surest tokens first (Chang et al., "MaskGIT", CVPR 2022, section 3.2)."""
+        batch, count = len(condition), self.passes(options)
+        uniform = uniforms(options, batch, 2, count, self.length).to(self.device)
+        given = known != UNKNOWN
+        wanted = (~given).sum(1, keepdim=True)
+        x = torch.where(given, known, self.vocabulary.mask)
+        for step in range(count):
+            masked = x == self.vocabulary.mask
+            share = masked.float().mean(1)
+            t = (share * self.schedule.steps).ceil().long().clamp_min(1)
+            logits = self._guided_logits(x, t, condition, options, step / max(count - 1, 1))
+            probability = probabilities(logits, options)
+            drawn = pick(probability, uniform[:, 0, step])
+            sureness = probability.gather(2, drawn[..., None])[..., 0].clamp_min(1e-20).log()
+            # Chance decides the order at first, sureness in the end.
+            noise = -(-uniform[:, 1, step].clamp(1e-20, 1 - 1e-7).log()).log()
+            sureness = sureness + _CHOICE_NOISE * (1 - (step + 1) / count) * noise
+            left = (wanted * math.cos(math.pi / 2 * (step + 1) / count)).long()
+            order = sureness.masked_fill(~masked, math.inf).argsort(1).argsort(1)
+            x = torch.where(masked & (order >= left), drawn, x)
+            report()
+        return x
+
+    def _guided_logits(
+        self, x: Tensor, t: Tensor, condition: Tensor, options: SamplingOptions, progress: float
+    ) -> Tensor:
+        if options.guidance == 1:
+            return self.logits(x, t, condition)
+        both = self.logits(x.repeat(2, 1), t.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
+        conditional, unconditional = both.chunk(2)
+        return guided(conditional, unconditional, guidance_at(options, progress))
+
+    def _times(self, batch: int) -> Tensor:
+        """A random time in [1, T] for every sample, spread evenly over the batch: a calmer loss."""
+        places = (torch.arange(batch) + torch.rand(())) / batch
+        times = (places * self.schedule.steps).floor().long().clamp_max(self.schedule.steps - 1) + 1
+        return times.to(self.device)

@@ -1,0 +1,66 @@
+"""Stock Llamas from transformers, sized for tokens of images."""
+
+from dataclasses import dataclass
+
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
+from transformers.models.llama.modeling_llama import LlamaAttention
+
+from regvq.errors import RegvqError
+
+
+@dataclass(frozen=True)
+class TransformerSize:
+    """How large a transformer is.
+
+    Attributes:
+        dim: width; ``heads`` divides it, each head has an even share.
+        layers: blocks.
+        heads: attention heads.
+        hidden: width inside the gated feed-forward part.
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    hidden: int
+
+    def __post_init__(self) -> None:
+        if min(self.dim, self.layers, self.heads, self.hidden) < 1 or self.dim % (2 * self.heads):
+            raise RegvqError(
+                f"a transformer needs layers, heads and hidden of at least 1 and a dim that is a multiple "
+                f"of 2 * heads, not {self}"
+            )
+
+
+def causal_transformer(size: TransformerSize, vocabulary: int, length: int) -> LlamaForCausalLM:
+    """A causal language model over ``vocabulary`` ids and at most ``length`` positions."""
+    return LlamaForCausalLM(_config(size, vocabulary, length))
+
+
+def bidirectional_transformer(size: TransformerSize, vocabulary: int, length: int) -> LlamaModel:
+    """The same blocks, each position seeing all others; gives hidden states ``[B, length, dim]``."""
+    config = _config(size, vocabulary, length)
+    config.is_causal = False
+    model = LlamaModel(config)
+    for module in model.modules():
+        # The configuration decides the mask, this flag what happens where no mask is needed.
+        if isinstance(module, LlamaAttention):
+            module.is_causal = False
+    return model
+
+
+def _config(size: TransformerSize, vocabulary: int, length: int) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=size.dim,
+        intermediate_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        max_position_embeddings=length,
+        tie_word_embeddings=False,
+        # Ends and beginnings are the vocabulary map's business.
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+    )
