@@ -7,9 +7,9 @@ import pytest
 from regvq import configs
 from regvq.errors import RegvqError
 from regvq.training import TokenizerTraining
-from regvq.training.tokenizer_cli import TokenizerCLI
 from regvq.training.cli_arguments import resolve
 from regvq.training.run import quiet
+from regvq.training.tokenizer_cli import TokenizerCLI
 
 COMPLEMENT = {
     "backbone": "backbone/tiny",

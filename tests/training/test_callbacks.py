@@ -17,7 +17,7 @@ from regvq import load_tokenizer
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.training import NonFiniteError, TokenizerTraining, fit
-from regvq.training.callbacks import PictureLogger, NonFiniteGuard
+from regvq.training.callbacks import NonFiniteGuard
 from regvq.training.callbacks.step_seeds import seed_everything, step_seed
 
 Make = Callable[..., TokenizerTraining]

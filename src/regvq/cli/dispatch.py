@@ -11,7 +11,17 @@ import regvq
 from regvq.cli.help import Formatter
 from regvq.errors import RegvqError
 
-COMMANDS = ("demo", "fit-tokenizer", "reconstruct", "encode", "decode", "codebook")
+COMMANDS = (
+    "demo",
+    "fit-tokenizer",
+    "fit-generator",
+    "sample",
+    "edit",
+    "reconstruct",
+    "encode",
+    "decode",
+    "codebook",
+)
 """In the order of the help. Each is a module of this package, ``-`` written as ``_``, whose docstring
 starts with the command's one-line help, with ``add_arguments(parser)`` and ``run(args)``. A command
 that declares the attribute ``rest`` (``parser.set_defaults(rest=[])``) gets all arguments it does not
@@ -56,7 +66,7 @@ def build_parser(
     """The whole parser, and the parser of each command by its name."""
     parser = argparse.ArgumentParser(
         prog="regvq",
-        description="Trains image tokenizers, and turns images into tokens and tokens into images.",
+        description="Trains image tokenizers and generators; turns images into tokens and back.",
         epilog="regvq COMMAND --help shows a command's options and an example.",
         formatter_class=formatter,
         allow_abbrev=False,

@@ -1,11 +1,17 @@
-"""Turn images into tokens, kept in one file.
+"""Turn images into tokens: a few into one file, a whole data set into a cache to train generators on.
 
-The suffix of the output chooses the format: .npz or .safetensors. The file names the tokenizer it was
-made with by its fingerprint, and keeps each image's name and size. Images keep their size: one whose
+Images: the suffix of the output chooses the format, .npz or .safetensors. The file names the tokenizer it
+was made with by its fingerprint, and keeps each image's name and size. Images keep their size: one whose
 sides the tokenizer's downsampling factor does not divide is mirrored at its right and lower edge.
+
+A data set, named by --config and --data arguments as in regvq fit-tokenizer: the output is a folder of
+shards with the tokens, class labels, label maps and captions of training and validation data. A run that
+was cut short goes on where it stopped. --variants encodes each training image several times, cropped and
+flipped anew. Train on it with --config data/tokens --data.dataset.init_args.folder DIR.
 
 Example:
   regvq encode runs/demo/tokenizers/regvq photos/ --output tokens.npz
+  regvq encode runs/scenes/tokenizer --config data/scenes --output runs/tokens --workers 2
 """
 
 import argparse
@@ -13,24 +19,81 @@ from pathlib import Path
 
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
+from regvq.cli.terminal import track
+from regvq.errors import RegvqError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     tokenizer_arguments.add_tokenizer_arguments(parser)
-    image_arguments.add_image_arguments(parser)
+    image_arguments.add_image_arguments(parser, required=False)
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE", help="token file: .npz or .safetensors"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="token file (.npz or .safetensors); for a data set a folder",
     )
+    for name, default, text in (
+        ("variants", 1, "of a data set: how often each training image is encoded"),
+        ("shard-size", 2048, "of a data set: images a file"),
+        ("batch-size", 64, "of a data set: images encoded at once"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=image_arguments.positive, default=default, metavar="N", help=text
+        )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of a data set: processes that prepare images (default: this one)",
+    )
+    parser.set_defaults(rest=[])
 
 
 def run(args: argparse.Namespace) -> None:
-    """Encodes the images.
+    """Encodes the images or the data set.
 
     Raises:
-        RegvqError: nothing can be read, or the file cannot be written.
+        RegvqError: nothing can be read, or the output cannot be written.
     """
     tokenizer_arguments.check_folder(args)
+    if bool(args.images) == bool(args.rest):
+        raise RegvqError(
+            "name images to encode, or a data set with --config (e.g. --config data/scenes), one of both"
+        )
+    if args.rest:
+        _encode_data(args)
+    else:
+        _encode_images(args)
+
+
+def _encode_data(args: argparse.Namespace) -> None:
+    from regvq.cli.data import parse_data
+    from regvq.tokenizers import write_cache
+
+    module = parse_data(args.rest)
+    tokenizer = tokenizer_arguments.load(args)
+    header = write_cache(
+        args.output,
+        tokenizer,
+        module.dataset,
+        seed=module.seed,
+        variants=args.variants,
+        shard_size=args.shard_size,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        track=lambda shards, count: track(shards, "encoding shards", count),
+    )
+    print(
+        f"{header.lengths['train']} training images in {header.variants} variant(s) and "
+        f"{header.lengths['val']} validation images as {header.grid[0]} x {header.grid[1]} tokens in "
+        f"{args.output}"
+    )
+
+
+def _encode_images(args: argparse.Namespace) -> None:
     from regvq.tokenizers.padding import pad_to_multiple
     from regvq.tokenizers.token_file import TokenFile, check_suffix, save_tokens
 

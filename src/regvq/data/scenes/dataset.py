@@ -6,6 +6,7 @@ import torch
 from regvq.data.base import ImageData, ImageDataset, Sample
 from regvq.data.scenes.render import SMALLEST, render
 from regvq.data.scenes.scene import SPLITS, Scene, Split, caption, sample_scene
+from regvq.data.scenes.vocabulary import LABELS, SCENE_CLASSES
 from regvq.errors import RegvqError
 
 
@@ -44,6 +45,15 @@ class Scenes(ImageDataset):
         super().__init__(length, seed, stream=SPLITS.index(split))
         self.split = split
         self.size = size
+
+    class_names = SCENE_CLASSES
+    """Names of the values of ``class_label``."""
+    label_names = tuple(label.name for label in LABELS)
+    """Names of the values of ``label_map``."""
+
+    def caption(self, index: int) -> str:
+        """The caption of picture ``index``, without drawing it."""
+        return caption(self.scene(index))
 
     def scene(self, index: int) -> Scene:
         """What picture ``index`` shows."""

@@ -1,0 +1,82 @@
+"""Draw a part of an image anew.
+
+The mask is a picture of the image's size: where it is not black, the image is drawn anew, token by token,
+under the condition that is given; everywhere else it stays as it is. The image has the size that the
+generator makes.
+
+Example:
+  regvq edit runs/scenes/tokenizer runs/scenes-diffusion/generator photo.png --mask mask.png \
+    --caption "a red house on grass" --output edited.png
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regvq.cli import generator as generator_arguments
+from regvq.cli import images as image_arguments
+from regvq.errors import RegvqError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    generator_arguments.add_generator_arguments(parser)
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image to edit")
+    parser.add_argument(
+        "--mask", type=Path, required=True, metavar="PNG", help="what is not black is drawn anew"
+    )
+    parser.add_argument(
+        "--count",
+        type=image_arguments.positive,
+        default=1,
+        metavar="N",
+        help="versions, side by side (default: 1)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="PNG", help="the edited image; the original stays"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Edits.
+
+    Raises:
+        RegvqError: image or mask cannot be read or have another size, or an option is wrong.
+    """
+    sampler = generator_arguments.load(args)
+    ids = generator_arguments.condition_ids(args, sampler)
+    if len(ids) > 1:
+        raise RegvqError(f"an edit has one condition, not {len(ids)}")
+
+    import torch
+    from torchvision.utils import make_grid
+
+    from regvq.data.images import load_image, save_png
+    from regvq.generators import UNKNOWN
+
+    image = load_image(args.image)
+    mask = (load_image(args.mask) > -1).any(0)
+    for path, shape in ((args.image, image.shape[1:]), (args.mask, mask.shape)):
+        if tuple(shape) != sampler.size:
+            raise RegvqError(
+                f"{path} is {shape[1]} x {shape[0]} pixels, this generator makes images of "
+                f"{sampler.size[1]} x {sampler.size[0]}: crop or resize it"
+            )
+    if not mask.any():
+        raise RegvqError(f"{args.mask} is all black: nothing is to be drawn anew")
+    codes = sampler.tokenizer.encode(image[None].to(sampler.generator.device)).cpu()
+    known = torch.where(_cells(mask, sampler.tokenizer.downsampling), UNKNOWN, codes)
+    drawn = sampler.images(ids.expand(args.count, -1), known.expand(args.count, -1, -1))
+    edited = torch.where(mask, drawn, image)
+    save_png(make_grid(edited, nrow=args.count, padding=0), args.output)
+    print(f"{args.count} version(s) in {args.output}")
+
+
+def _cells(mask: "Tensor", factor: int) -> "Tensor":
+    """Which tokens a mask [H, W] of pixels touches: ``[h, w]`` bool."""
+    from torch.nn.functional import max_pool2d
+
+    return max_pool2d(mask[None].float(), factor)[0] > 0

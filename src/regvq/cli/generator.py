@@ -1,0 +1,166 @@
+"""The generator named on the command line, its condition, and how it is sampled."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regvq.cli import images as image_arguments
+from regvq.cli import tokenizer as tokenizer_arguments
+from regvq.cli.terminal import notice, progress, working
+from regvq.errors import RegvqError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from regvq.generators import Generator
+    from regvq.tokenizers import ImageTokenizer
+    from regvq.types import SamplingOptions
+
+CONDITIONS = {"class": "ClassLabel", "caption": "Caption", "label_map": "LabelMap"}
+"""Arguments that give a condition, and the condition that each belongs to."""
+
+
+def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
+    """``TOKENIZER``, ``GENERATOR``, the condition, and the options of sampling."""
+    tokenizer_arguments.add_tokenizer_arguments(parser)
+    parser.add_argument(
+        "generator", type=Path, metavar="GENERATOR", help="folder with config.json and model.safetensors"
+    )
+    condition = parser.add_mutually_exclusive_group()
+    for name, metavar, text in (
+        ("class", "NAME", "classes to show, by name or number"),
+        ("caption", "TEXT", "sentences to illustrate"),
+        ("label-map", "PNG", "label maps to follow: grey or palette, one label number a pixel"),
+    ):
+        condition.add_argument(f"--{name}", nargs="+", metavar=metavar, help=text)
+    parser.add_argument("--seed", type=int, default=0, help="decides all chance (default: 0)")
+    for name, kind, metavar, text in (
+        ("temperature", float, "T", "below 1 likelier tokens, above 1 more variety (default: 1)"),
+        ("top-k", int, "K", "draw from the K likeliest tokens only"),
+        ("top-p", float, "P", "draw from the likeliest tokens that have this probability together"),
+        ("guidance", float, "SCALE", "how strongly to follow the condition (default: 1, as learned)"),
+        ("steps", int, "N", "steps of a diffusion generator (default: all, or 12 with --parallel)"),
+    ):
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    parser.add_argument(
+        "--guidance-schedule",
+        choices=("constant", "linear", "cosine"),
+        default="constant",
+        help="how the guidance grows over the sampling (default: constant)",
+    )
+    parser.add_argument(
+        "--parallel", action="store_true", help="diffusion: fix the surest tokens first, in few steps"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=image_arguments.positive,
+        default=16,
+        metavar="N",
+        help="images at once (default: 16)",
+    )
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A generator with its tokenizer, and how to draw from it.
+
+    Attributes:
+        tokenizer: turns codes into images.
+        generator: draws codes.
+        options: how.
+        batch_size: images at once.
+    """
+
+    tokenizer: "ImageTokenizer"
+    generator: "Generator"
+    options: "SamplingOptions"
+    batch_size: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        rows, columns = self.generator.source.grid
+        return rows * self.tokenizer.downsampling, columns * self.tokenizer.downsampling
+
+    def images(self, condition: "Tensor", known: "Tensor | None" = None) -> "Tensor":
+        """An image for each row of ids ``condition`` [M, P]: ``[M, 3, H, W]`` in [-1, 1]."""
+        import torch
+
+        from regvq.generators.batches import sample_in_batches
+
+        with progress("sampling", len(condition)) as report:
+            codes = sample_in_batches(
+                self.generator, condition, self.options, self.batch_size, known, report, notice
+            )
+        device = self.generator.device
+        parts = [self.tokenizer.decode(part.to(device)).cpu() for part in codes.split(self.batch_size)]
+        return torch.cat(parts)
+
+
+def load(args: argparse.Namespace) -> Sampler:
+    """Loads what ``args`` name.
+
+    Raises:
+        RegvqError: a folder is missing, the two do not fit, or an option means nothing.
+    """
+    if not args.generator.is_dir():
+        raise RegvqError(f"there is no generator folder {args.generator}")
+    tokenizer = tokenizer_arguments.load(args)
+    with working("loading the generator"):
+        import regvq
+        from regvq.generators.sampling import check_options
+        from regvq.types import SamplingOptions
+
+        generator = regvq.load_generator(args.generator)
+        generator.require(tokenizer, str(args.tokenizer))
+        generator.to(args.device)
+    given = {
+        name: getattr(args, name)
+        for name in ("temperature", "top_k", "top_p", "guidance", "steps")
+        if getattr(args, name) is not None
+    }
+    options = SamplingOptions(
+        seed=args.seed, guidance_schedule=args.guidance_schedule, parallel=args.parallel, **given
+    )
+    check_options(options)
+    return Sampler(tokenizer, generator, options, args.batch_size)
+
+
+def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
+    """The ids ``[M, P]`` of the conditions that were given; null, ``[1, P]``, where none was.
+
+    Raises:
+        RegvqError: a value is not one of the condition's, or the generator takes another condition.
+    """
+    import torch
+
+    condition = sampler.generator.condition
+    kind = type(condition).__name__
+    for name, owner in CONDITIONS.items():
+        values = getattr(args, name)
+        if values is None:
+            continue
+        if owner != kind:
+            takes = [f"--{other.replace('_', '-')}" for other, one in CONDITIONS.items() if one == kind]
+            advice = f"give {takes[0]}" if takes else "leave it out"
+            raise RegvqError(
+                f"this generator does not take --{name.replace('_', '-')} (its condition is {kind}): "
+                f"{advice}"
+            )
+        read = [condition.read(text) for text in values]
+        if name == "label_map":
+            for path, value in zip(values, read, strict=True):
+                _check_size(path, value, sampler.size)
+            return condition.ids(torch.stack(read))
+        return condition.ids(read)
+    return condition.null(1)
+
+
+def _check_size(path: str, label_map: "Tensor", size: tuple[int, int]) -> None:
+    if tuple(label_map.shape) != size:
+        height, width = label_map.shape
+        raise RegvqError(
+            f"{path} is {width} x {height} pixels, this generator makes images of {size[1]} x {size[0]}: "
+            "resize the label map, with nearest-neighbour interpolation"
+        )

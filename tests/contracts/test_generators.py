@@ -1,0 +1,193 @@
+"""Laws of every generator in the package, under every kind of condition."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import regvq
+import regvq.generators
+from regvq.conditions import ClassLabel, Condition, NoCondition
+from regvq.errors import RegvqError
+from regvq.generators import UNKNOWN, Generator, TokenSource
+from regvq.types import SamplingOptions
+from tests.contracts.test_conditions import KINDS as CONDITIONS
+from tests.contracts.test_conditions import Toy, prepared
+from tests.support.discovery import concrete_subclasses
+
+KINDS = concrete_subclasses(regvq.generators, Generator)
+SOURCE = TokenSource(codebook_size=12, grid=(4, 4), fingerprint="0123456789abcdef")
+WAYS = {
+    "plain": SamplingOptions(seed=3),
+    "truncated": SamplingOptions(seed=3, temperature=0.7, top_k=5, top_p=0.9),
+    "guided": SamplingOptions(seed=3, guidance=2.5, guidance_schedule="linear"),
+    "few steps": SamplingOptions(seed=3, steps=5),
+    "parallel": SamplingOptions(seed=3, parallel=True, steps=6),
+}
+
+
+def tiny(kind: type[Generator], condition: Condition | None = None, **arguments: float) -> Generator:
+    torch.manual_seed(0)
+    condition = condition or ClassLabel(["a", "b"])
+    return kind(condition, SOURCE, dim=32, layers=2, heads=2, hidden=64, **arguments)  # type: ignore[call-arg]
+
+
+def codes_of(count: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(SOURCE.codebook_size, (count, *SOURCE.grid), generator=generator)
+
+
+def test_both_are_found() -> None:
+    assert {kind.__name__ for kind in KINDS} >= {"AutoregressiveGenerator", "DiscreteDiffusionGenerator"}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_is_finite_and_reaches_every_weight_that_matters(
+    kind: type[Generator], condition: type[Condition]
+) -> None:
+    generator = tiny(kind, prepared(condition))
+    ids = generator.condition.of(Toy().batch(0, 1, 2))
+    loss = generator.loss(codes_of(3), ids)
+    loss.total.backward()
+    assert loss.total.isfinite()
+    assert torch.isclose(loss.total, sum(loss.terms.values(), torch.zeros(())))
+    assert math.isfinite(float(loss.stats["bits_per_token"]))
+    for name, weight in generator.named_parameters():
+        assert weight.grad is not None and weight.grad.isfinite().all(), name  # noqa: PT018
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns_a_toy_set_and_its_condition(kind: type[Generator]) -> None:
+    """Class a is a grid of code 1, class b of code 7."""
+    generator = tiny(kind, condition_dropout=0.0)
+    codes = torch.tensor([1, 7])[torch.arange(16) % 2][:, None, None].expand(-1, *SOURCE.grid)
+    ids = generator.condition.ids(torch.arange(16) % 2)
+    optimizer = torch.optim.Adam(generator.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        loss = generator.loss(codes, ids).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert sum(losses[-5:]) < 0.1 * sum(losses[:5])
+    drawn = generator.sample(ids[:2], 2, SamplingOptions(seed=0))
+    assert (drawn[0] == 1).float().mean() > 0.9
+    assert (drawn[1] == 7).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_have_shape_and_range(kind: type[Generator], condition: type[Condition]) -> None:
+    generator = tiny(kind, prepared(condition))
+    for options in WAYS.values():
+        drawn = generator.sample(generator.condition.of(Toy().batch(0, 1)), 2, options)
+        assert drawn.shape == (2, *SOURCE.grid)
+        assert drawn.dtype == torch.int64
+        assert drawn.min() >= 0 and drawn.max() < SOURCE.codebook_size  # noqa: PT018
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_known_tokens_stay(kind: type[Generator], way: str) -> None:
+    generator = tiny(kind)
+    ids = generator.condition.ids([0, 1, 1])
+    whole = codes_of(3)
+    known = torch.where(
+        torch.rand(whole.shape, generator=torch.Generator().manual_seed(1)) < 0.5, whole, UNKNOWN
+    )
+    known[2] = whole[2]
+    drawn = generator.sample(ids, 3, WAYS[way], known)
+    assert torch.equal(drawn[known != UNKNOWN], known[known != UNKNOWN])
+    assert torch.equal(drawn[2], whole[2])
+    assert not torch.equal(drawn[:2], generator.sample(ids, 3, replace(WAYS[way], seed=4), known)[:2])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_gives_an_image_whatever_stands_beside_it(kind: type[Generator], way: str) -> None:
+    generator = tiny(kind)
+    ids = generator.condition.ids([0, 1, 1])
+    drawn = generator.sample(ids, 3, WAYS[way])
+    assert torch.equal(drawn, generator.sample(ids, 3, WAYS[way]))
+    assert torch.equal(drawn[1:2], generator.sample(ids[1:2], 1, replace(WAYS[way], first=1)))
+    assert not torch.equal(drawn[1], drawn[2])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sampling_changes_nothing(kind: type[Generator], way: str) -> None:
+    generator = tiny(kind).train()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    chance = torch.get_rng_state()
+    generator.sample(None, 2, WAYS[way])
+    assert generator.training
+    assert torch.equal(torch.get_rng_state(), chance)
+    for name, value in generator.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_guidance_of_one_is_no_guidance(kind: type[Generator]) -> None:
+    generator = tiny(kind)
+    ids = generator.condition.ids([0, 1])
+    plain = generator.sample(ids, 2, SamplingOptions(seed=1))
+    assert torch.equal(plain, generator.sample(ids, 2, SamplingOptions(seed=1, guidance=1.0)))
+    assert not torch.equal(plain, generator.sample(ids, 2, SamplingOptions(seed=1, guidance=9.0)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_null_condition_is_the_dropped_condition(kind: type[Generator]) -> None:
+    generator = tiny(kind, condition_dropout=0.999999).train()
+    codes = codes_of(4)
+    torch.manual_seed(1)
+    dropped = generator.loss(codes, generator.condition.ids([0, 1, 0, 1])).total
+    torch.manual_seed(1)
+    null = generator.loss(codes, None).total
+    assert torch.equal(dropped, null)
+    given = SamplingOptions(seed=2)
+    explicit = generator.sample(generator.condition.null(2), 2, given)
+    assert torch.equal(generator.sample(None, 2, given), explicit)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_save_and_load_give_the_same_samples(
+    kind: type[Generator], condition: type[Condition], tmp_path: Path
+) -> None:
+    generator = tiny(kind, prepared(condition))
+    generator.save_pretrained(tmp_path)
+    loaded = regvq.load_generator(tmp_path)
+    assert type(loaded) is kind
+    assert not loaded.training
+    assert loaded.source.fingerprint == SOURCE.fingerprint
+    ids = loaded.condition.of(Toy().batch(0, 1))
+    assert torch.equal(loaded.sample(ids, 2, WAYS["guided"]), generator.sample(ids, 2, WAYS["guided"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_keeps_the_loss_finite(kind: type[Generator]) -> None:
+    generator = tiny(kind)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = generator.loss(codes_of(4), generator.condition.ids([0, 1, 0, 1])).total
+    loss.backward()
+    assert loss.isfinite()
+    assert all(weight.grad.isfinite().all() for weight in generator.parameters() if weight.grad is not None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_fit_is_a_sentence(kind: type[Generator]) -> None:
+    generator = tiny(kind, NoCondition())
+    with pytest.raises(RegvqError, match="models 4 x 4 tokens, not"):
+        generator.loss(torch.zeros(1, 4, 5, dtype=torch.int64))
+    with pytest.raises(RegvqError, match="ids must be"):
+        generator.sample(torch.zeros(2, 1, dtype=torch.int64), 2)
+    with pytest.raises(RegvqError, match="known tokens of 1 images for a batch of 2"):
+        generator.sample(None, 2, known=codes_of(1))
+    with pytest.raises(RegvqError, match="known tokens must lie in"):
+        generator.sample(None, 1, known=codes_of(1) + 12)
+    with pytest.raises(RegvqError, match="temperature must be positive"):
+        generator.sample(None, 1, SamplingOptions(temperature=0.0))
