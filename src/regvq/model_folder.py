@@ -49,9 +49,13 @@ def load_model(path: Path) -> Any:
     try:
         model.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
-        # The first line names the class, the second one the first misfit.
+        # The first line names the class, the second one the first kind of misfit and all that have it.
         reason = str(error).splitlines()[:2][-1].strip()
-        raise RegvqError(f"{weights_path} does not fit {config_path}: {reason}") from None
+        if len(reason) > 200:
+            reason = f"{reason[:200]} …"
+        raise RegvqError(
+            f"{weights_path} does not fit {config_path}: {reason}; give a folder that save_pretrained wrote"
+        ) from None
     return model
 
 

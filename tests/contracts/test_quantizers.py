@@ -204,6 +204,19 @@ def test_half_precision_changes_nothing_inside(make: Make, dtype: torch.dtype) -
     assert half.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_quantizer
+def test_weights_kept_in_half_precision_still_compute_in_full(make: Make, dtype: torch.dtype) -> None:
+    quantizer = _trained(make).eval().to(dtype)
+    twin = _trained(make).eval()
+    twin.load_state_dict({name: value.float() for name, value in quantizer.state_dict().items()})
+    z = _latents()
+    codes = quantizer.encode(z.to(dtype))
+    assert torch.equal(codes, twin.encode(z.to(dtype).float()))
+    assert torch.equal(quantizer(z.to(dtype)).codes, codes)
+    assert torch.equal(quantizer.decode(codes), twin.decode(codes))
+
+
 @every_quantizer
 def test_the_loss_is_the_sum_of_finite_losses(make: Make) -> None:
     output = _trained(make)(_latents().requires_grad_())

@@ -6,9 +6,12 @@ from html import escape
 from pathlib import Path
 
 import pytest
+import torch
 
 import regvq
+from regvq.data import Photos
 from regvq.errors import RegvqError
+from regvq.evaluation import evaluate_tokenizer
 from regvq.evaluation.demo import QUANTIZERS, Budget, run_demo
 from regvq.evaluation.results import COLUMNS
 
@@ -41,7 +44,10 @@ def test_the_results_are_those_of_the_saved_tokenizers(output: Path) -> None:
         assert row["seconds"] > 0
         tokenizer = regvq.load_tokenizer(output / "tokenizers" / row["quantizer"])
         assert tokenizer.codebook_size == 24
-        assert row["usage"] * 24 == pytest.approx(round(row["usage"] * 24))
+        images = torch.stack([crop["image"] for crop in Photos("val", TINY.size, TINY.crops)])
+        figures = evaluate_tokenizer(tokenizer, [images])
+        assert row["psnr"] == pytest.approx(figures.psnr, abs=1e-4)
+        assert row["perplexity"] == pytest.approx(figures.perplexity, rel=1e-6)
 
 
 def test_the_report_holds_its_pictures(output: Path) -> None:
@@ -71,9 +77,10 @@ def _results(output: Path) -> bytes:
     return (output / "results.json").read_bytes()
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "training").mkdir()
-    (tmp_path / "training" / "mine.txt").write_text("mine")
+@pytest.mark.parametrize("name", ["training", "tokenizers"])
+def test_a_foreign_folder_is_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("mine")
     with pytest.raises(RegvqError, match="not the demo's"):
         run_demo(tmp_path, budget=TINY)
-    assert (tmp_path / "training" / "mine.txt").read_text() == "mine"
+    assert (tmp_path / name / "mine.txt").read_text() == "mine"

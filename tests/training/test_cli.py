@@ -46,6 +46,23 @@ def test_a_run_is_trained_and_resumed_from_its_own_configuration(small: str, tmp
     assert int(again.quantizer.steps.value) == 5
 
 
+def test_a_refused_resume_leaves_the_configuration_alone(small: str, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    train_tokenizer([*SHIPPED, small], output)
+    before = (output / "config.yaml").read_bytes()
+    with pytest.raises(RegvqError, match="another configuration"):
+        tokenizer_cli([f"--output={output}", "--resume", "--model.quantizer.init_args.codebook_size=32"])
+    assert (output / "config.yaml").read_bytes() == before
+    tokenizer_cli([f"--output={output}", "--resume", "--trainer.max_steps=4"])
+
+
+def test_a_start_that_failed_does_not_take_the_folder(small: str, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    with pytest.raises(RegvqError, match="do not fill one batch"):
+        train_tokenizer([*SHIPPED, small], output, ["--data.batch_size=64"])
+    train_tokenizer([*SHIPPED, small], output)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -60,13 +77,22 @@ def test_a_run_is_trained_and_resumed_from_its_own_configuration(small: str, tmp
         ("model: {quantizer: {init_args: {codebook_size: 0}}}", "codebook_size and dim must be at least 1"),
         (
             "model: {schedule: {class_path: regvq.training.CosineRate, init_args: {end: 2}}}",
-            r"^end must be in",
+            r"mine\.yaml: end must be in",
         ),
         (
             "model: {quantizer: {class_path: regvq.quantizers.GumbelQuantizer, init_args: {temperature: "
             "{class_path: regvq.schedules.Linear, init_args: {start: 1, end: 0, steps: 0}}}}}",
             "^a ramp needs steps >= 1 and delay >= 0, not 0 and 0$",
         ),
+        ("model: {betas: [2, 3]}", r"mine\.yaml: betas must be in"),
+        ("model: {weight_decay: -1}", r"mine\.yaml: weight_decay must not be negative"),
+        (
+            "model: {backbone: {class_path: regvq.nets.VQGANBackbone, init_args: {norm_groups: 0}}}",
+            "at least 1",
+        ),
+        ("trainer: {val_check_interval: 0}", r"trainer\.val_check_interval must be positive"),
+        ("trainer: {precision: bf16-true}", "small updates are lost: give bf16-mixed"),
+        ("trainer: {gradient_clip_val: -1}", r"trainer\.gradient_clip_val must be positive"),
         ("model: [", r"mine\.yaml, line 1 is not valid YAML"),
         ("just text", r"mine\.yaml is not a configuration"),
     ],

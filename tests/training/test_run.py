@@ -145,6 +145,7 @@ def test_nothing_to_resume(make_training: Make, data: ImageDataModule, output: P
         (b"not a checkpoint", "damaged or not a checkpoint"),
         (None, "damaged or not a checkpoint"),
         ({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, "not one of a tokenizer's training"),
+        ({"state_dict": {}}, "not a training checkpoint"),
         ([1, 2], "not a training checkpoint"),
     ],
 )

@@ -28,5 +28,11 @@ def run(args: argparse.Namespace) -> None:
 
     with working("starting"):
         from regvq.evaluation.demo import run_demo
+        from regvq.training import TrainingInterrupted
 
-    run_demo(args.output)
+    try:
+        run_demo(args.output)
+    except TrainingInterrupted:
+        raise KeyboardInterrupt(
+            "the demo was interrupted; what an earlier one wrote still stands; run it again to start anew"
+        ) from None

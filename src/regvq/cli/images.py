@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGEST = 2**26
+"""Pixels of the largest image that --size may ask for."""
+
+
 def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``IMAGES...`` and ``--size``."""
     parser.add_argument(
@@ -116,6 +120,8 @@ class Images:
         self.read += 1
         if self.size is None:
             return image
+        if self.size**2 * max(image.shape[1:]) / min(image.shape[1:]) > LARGEST:
+            raise RegvqError(f"--size {self.size} makes more than {LARGEST} pixels of {path}: choose less")
         resized: Tensor = resize(image, [self.size], InterpolationMode.BICUBIC, antialias=True)
         return resized.clamp(-1, 1)
 

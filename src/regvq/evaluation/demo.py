@@ -90,7 +90,7 @@ def run_demo(
 
     Into ``output``: ``report.html``, ``results.json``, ``reconstructions.png``,
     ``tokenizers/<quantizer>/`` and, with logs and checkpoints, ``training/<quantizer>/``. Only what an
-    earlier demo wrote is replaced, and the report and the results only once the new ones are complete.
+    earlier demo wrote is replaced, and all but ``training`` only once everything new is complete.
 
     Args:
         output: a folder.
@@ -99,16 +99,17 @@ def run_demo(
         configs: configurations that all four share, by path or short name.
 
     Raises:
-        RegvqError: ``output`` holds a foreign folder ``training``, or cannot be written, or a training
-            failed.
+        RegvqError: ``output`` holds a foreign folder ``training`` or ``tokenizers``, or cannot be written,
+            or a training failed.
         TrainingInterrupted: Ctrl-C.
     """
     console = Console(highlight=False)
     features = features or OfflineFeatures()
-    _prepare(output / "training")
+    _prepare(output)
     dataset = Photos("val", budget.size, budget.crops)
     images = torch.stack([dataset[index]["image"] for index in range(len(dataset))])
     results = []
+    trained: dict[str, ImageTokenizer] = {}
     for place, quantizer in enumerate(QUANTIZERS, 1):
         name = display_name(quantizer)
         console.rule(f"{place} of {len(QUANTIZERS)}: {name}", align="left")
@@ -116,7 +117,7 @@ def run_demo(
         start = time.perf_counter()
         tokenizer = train_tokenizer([*configs, f"tokenizer/{quantizer}"], run, budget.arguments(quantizer))
         seconds = time.perf_counter() - start
-        tokenizer.save_pretrained(output / "tokenizers" / quantizer)
+        trained[quantizer] = tokenizer
         with console.status(
             f"{name}: measuring {len(images)} validation crops, then with sampled tokens …"
         ):
@@ -136,6 +137,8 @@ def run_demo(
     )
     names = [(display_name(result.quantizer), result.reconstructions) for result in results]
     write_bytes(output / "reconstructions.png", png(reconstruction_grid(images[:_SHOWN], names)))
+    for quantizer, tokenizer in trained.items():
+        tokenizer.save_pretrained(output / "tokenizers" / quantizer)
     write_bytes(output / "report.html", page.encode())
     write_bytes(output / "results.json", to_json(results, dict(facts)))
     console.print(f"\nreport: {output / 'report.html'}\n")
@@ -198,11 +201,13 @@ def read_history(run: Path) -> History:
     return history
 
 
-def _prepare(folder: Path) -> None:
-    """Makes ``folder`` empty, if it is the demo's own or new."""
+def _prepare(output: Path) -> None:
+    """Makes ``output/training`` empty, if what is there is the demo's own or nothing."""
+    folder = output / "training"
     marker = folder / _MARKER
-    if folder.exists() and not marker.is_file():
-        raise RegvqError(f"{folder} exists and is not the demo's: give another --output")
+    for taken in (folder, output / "tokenizers"):
+        if taken.exists() and not marker.is_file():
+            raise RegvqError(f"{taken} exists and is not the demo's: give another --output")
     if folder.exists():
         shutil.rmtree(folder)
     write_bytes(marker, b"The demo replaces this folder when it runs again.\n")

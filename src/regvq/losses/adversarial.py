@@ -78,6 +78,8 @@ class AdversarialLoss(nn.Module):
         super().__init__()
         if start < 0 or ramp < 0:
             raise RegvqError(f"start and ramp must not be negative, not {start} and {ramp}")
+        if not weight >= 0:
+            raise RegvqError(f"the adversary's weight must not be negative, not {weight}")
         self.discriminator = discriminator
         self.weight = weight
         self.start = start

@@ -65,7 +65,12 @@ class VQGANBackbone(Backbone):
         attention: bool = True,
     ) -> None:
         super().__init__()
-        if not channels or any(width % norm_groups for width in channels):
+        if layers < 1 or latent_channels < 1 or norm_groups < 1:
+            raise RegvqError(
+                f"layers, latent_channels and norm_groups must be at least 1, not {layers}, "
+                f"{latent_channels} and {norm_groups}"
+            )
+        if not channels or any(width < 1 or width % norm_groups for width in channels):
             raise RegvqError(f"norm_groups={norm_groups} must divide every width of {list(channels)}")
         self.latent_channels = latent_channels
         self.downsampling = 2 ** (len(channels) - 1)

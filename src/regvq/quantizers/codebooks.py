@@ -44,8 +44,8 @@ class Codebook(nn.Module, Configurable, ABC):
         """Creates ``weight``."""
 
     def vectors(self) -> Tensor:
-        """The embeddings as a training step reads them: ``[N, D]``."""
-        return self.weight
+        """The embeddings as a training step reads them: ``[N, D]`` float32, whatever they are kept in."""
+        return self.weight.float()
 
     @torch.no_grad()
     def start(self, latents: Tensor) -> None:
@@ -72,6 +72,8 @@ class GradientCodebook(Codebook):
 
     def __init__(self, loss_weight: float = 1.0, init: Initialisation = "uniform") -> None:
         super().__init__(init)
+        if not loss_weight >= 0:
+            raise RegvqError(f"the codebook's loss_weight must not be negative, not {loss_weight}")
         self.loss_weight = loss_weight
 
     def bind(self, codebook_size: int, dim: int) -> None:
@@ -112,7 +114,7 @@ class EMACodebook(Codebook):
 
     def vectors(self) -> Tensor:
         # update() writes in place before backward reads: the graph keeps a copy.
-        return self.weight.clone() if self.training else self.weight
+        return self.weight.float().clone() if self.training else self.weight.float()
 
     @torch.no_grad()
     def start(self, latents: Tensor) -> None:

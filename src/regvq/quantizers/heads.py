@@ -60,7 +60,8 @@ class EuclideanHead(Head):
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
         # Zero before the first batch; the tiny floor only keeps the division finite.
-        variance = torch.where(self.variance > 0, self.variance, 1.0).clamp_min(1e-12)
+        variance = self.variance.float()
+        variance = torch.where(variance > 0, variance, 1.0).clamp_min(1e-12)
         return euclidean_logits(latents, codes, variance * self.temperature)
 
     @torch.no_grad()
@@ -96,7 +97,7 @@ class CosineHead(Head):
         return F.normalize(vectors, dim=-1)
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        return cosine_logits(latents, codes, self.log_scale.exp())
+        return cosine_logits(latents, codes, self.log_scale.float().exp())
 
 
 class LinearHead(Head):
@@ -118,5 +119,5 @@ class LinearHead(Head):
             self.linear.weight.mul_(self.scale)
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        logits: Tensor = self.linear(latents)
-        return logits
+        linear = self.linear
+        return F.linear(latents, linear.weight.float(), linear.bias.float())

@@ -130,7 +130,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         ranks = world_size() if self.training else 1
         tokens = codes.numel() * ranks
         probability = counts / counts.sum()
-        log_prior = self.prior_log_prob
+        log_prior = self.prior_log_prob.float()
         kl = functional.kl_divergence(probability, log_prior)
         stats = {
             "prior_kl": kl.detach(),
@@ -142,8 +142,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         if self.posterior_momentum > 0:
             if self.training:
                 with torch.no_grad():
-                    self.running_posterior.lerp_(probability, 1 - self.posterior_momentum)
-            probability = self.running_posterior
+                    self.running_posterior.lerp_(probability.to(self.running_posterior), 1 - self.posterior_momentum)
+            probability = self.running_posterior.float()
             effective = round(tokens / (1 - self.posterior_momentum))
         slope = functional.kl_slope(probability, log_prior, effective)
         term = functional.prior_regularization(kl, slope, posterior, tokens / ranks)

@@ -175,8 +175,8 @@ def _read_arrays(path: Path) -> Arrays:
             return load_file(path)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception as error:  # what the readers make of damaged bytes can be anything
-        raise RegvqError(f"{path} is damaged or no token file ({error}): encode the images again") from None
+    except Exception:  # what the readers make of damaged bytes can be anything, their words included
+        raise RegvqError(f"{path} is damaged or no token file: encode the images again") from None
 
 
 def _npz(arrays: Arrays) -> bytes:

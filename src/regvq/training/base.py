@@ -62,6 +62,10 @@ class ModelTraining(LightningModule, ABC):
         super().__init__()
         if not learning_rate > 0:
             raise RegvqError(f"learning_rate must be positive, not {learning_rate}")
+        if not all(0 <= beta < 1 for beta in betas):
+            raise RegvqError(f"betas must be in [0, 1), not {list(betas)}")
+        if not weight_decay >= 0:
+            raise RegvqError(f"weight_decay must not be negative, not {weight_decay}")
         self.model = model
         self.learning_rate = learning_rate
         self.betas = betas
@@ -87,7 +91,7 @@ class ModelTraining(LightningModule, ABC):
         return {}
 
     def histograms(self) -> dict[str, Tensor]:
-        """Counts of this validation, by name, ``[N]``."""
+        """Values whose distribution over this validation can be shown, by name, ``[M]``."""
         return {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from lightning.fabric.plugins import CheckpointIO
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
 
+_WRITTEN_BY = "pytorch-lightning_version"  # what Lightning puts into each of its checkpoints
+
 
 class AtomicCheckpointIO(CheckpointIO):
     """Writes beside and renames; reads tensors and plain values only (``weights_only``)."""
@@ -39,7 +41,7 @@ class AtomicCheckpointIO(CheckpointIO):
             raise RegvqError(
                 f"{path} is damaged or not a checkpoint of this package: go back to another checkpoint"
             ) from None
-        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        if not isinstance(checkpoint, dict) or not {"state_dict", _WRITTEN_BY} <= checkpoint.keys():
             raise RegvqError(f"{path} is not a training checkpoint")
         return checkpoint
 

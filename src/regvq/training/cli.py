@@ -11,9 +11,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
-from regvq.files import write_bytes
 from regvq.training.base import ModelTraining
-from regvq.training.cli_arguments import explain, innermost, resolve
+from regvq.training.callbacks import KeepConfig
+from regvq.training.cli_arguments import explain, innermost, located, resolve
 from regvq.training.run import DEFAULTS, quiet, run, run_options
 from regvq.training.run_folder import RunFolder
 
@@ -31,6 +31,7 @@ class TrainingCLI(LightningCLI):
         self, stage: type[ModelTraining], build: Callable[..., ModelTraining], args: Sequence[str]
     ) -> None:
         self.stage = stage
+        self.arguments = list(args)
         super().__init__(
             build,
             ImageDataModule,
@@ -70,15 +71,25 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         # Before anything is built: a taken folder should not cost the time of loading data.
         self.folder.require(self.config.resume)
+        trainer = self.config.trainer
+        for name, allowed in (
+            ("val_check_interval", trainer.val_check_interval is None or trainer.val_check_interval > 0),
+            ("gradient_clip_val", trainer.gradient_clip_val is None or trainer.gradient_clip_val >= 0),
+        ):
+            if not allowed:
+                raise RegvqError(f"trainer.{name} must be positive, not {trainer[name]}")
+        if str(trainer.precision) in ("16-true", "bf16-true"):
+            raise RegvqError(
+                f"trainer.precision {trainer.precision} would keep weights and running sums in half "
+                f"precision, in which small updates are lost: give {str(trainer.precision)[:-4]}mixed"
+            )
 
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
-        except RegvqError:
-            raise
         except ValueError as error:
             # Where a type is optional, the parser wraps what the constructor raised into its own words.
-            raise RegvqError(innermost(error)) from None
+            raise RegvqError(located(innermost(error), self.arguments)) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         options = run_options(self.stage, self.folder, self.config.seed_everything)
@@ -125,8 +136,7 @@ def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence
             cli = make(full)
         except ArgumentError as error:
             raise RegvqError(explain(str(error), full)) from None
-        if cli.trainer.is_global_zero:
-            write_bytes(cli.folder.config, cli.effective_config().encode())
+        cli.trainer.callbacks.append(KeepConfig(cli.folder.config, cli.effective_config()))
         model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
         if cli.trainer.is_global_zero:
             print(f"the {stage} is in {cli.folder.model}")

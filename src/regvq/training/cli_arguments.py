@@ -46,6 +46,8 @@ def explain(complaint: str, args: Sequence[str]) -> str:
             "--config backbone/tiny --config tokenizer/regvq --config data/photos --config trainer/cpu"
         )
     text = re.sub(r"\n\s*(Given value|Subtypes).*", "", complaint)
+    # Of a union's types, those that the user cannot have meant explain nothing.
+    text = re.sub(r"\n\s*- (Expected a (path|dot import path)|Does not validate against any).*", "", text)
     text = re.sub(r"Parser key \"([^\"]*)\":", r"\1:", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
     text = " ".join(text.split())
@@ -64,6 +66,13 @@ def innermost(error: BaseException) -> str:
     tried = re.findall(r"^ *- (.+)$", str(error), re.MULTILINE)
     telling = [reason for reason in tried if not reason.startswith(("Expected a", "Does not validate"))]
     return telling[-1] if telling else explain(str(error), [])
+
+
+def located(sentence: str, args: Sequence[str]) -> str:
+    """``sentence`` of a constructor, behind the places where the argument that it starts with was given."""
+    words = re.findall(r"^[a-z]\w*", sentence)
+    places = _given(set(words), args) if words else []
+    return f"{places[-1]}: {sentence}" if places else sentence
 
 
 def _spaced(args: Sequence[str]) -> list[str]:
@@ -89,6 +98,11 @@ def _places(complaint: str, args: Sequence[str]) -> list[str]:
     words = set(keys[-1].split(".")) if keys else set()
     if not words:
         return []
+    return _given(words, args)
+
+
+def _given(words: set[str], args: Sequence[str]) -> list[str]:
+    """Files, and arguments after them, in which all of ``words`` stand."""
     files = [value for name, value in itertools.pairwise(args) if name in ("--config", "-c")]
     named = [file for file in files if words <= set(re.findall(r"\w+", Path(file).read_text("utf-8")))]
     typed = [arg for arg in args if arg.startswith("--") and words <= set(re.findall(r"\w+", arg))]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,7 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
+        warnings.showwarning = _say
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings(
             "ignore", message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec).*"
@@ -50,6 +52,11 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _say(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a sentence, without the line of source that raised it."""
+    print(f"regvq: {message}", file=sys.stderr)
 
 
 def run_options(

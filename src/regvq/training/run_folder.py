@@ -57,6 +57,7 @@ class RunFolder:
             raise RegvqError(f"there is no {self.last} to resume from: start without --resume")
         if resume or getattr(rank_zero_only, "rank", 0) != 0 or not self.path.exists():
             return
-        if not self.path.is_dir() or any(self.path.iterdir()):
+        # Logs alone are what a run leaves that failed before its first step: nothing to lose in them.
+        if not self.path.is_dir() or any(entry.name != "logs" for entry in self.path.iterdir()):
             advice = "add --resume to continue it, or " if self.last.is_file() else ""
             raise RegvqError(f"{self.path} is not empty: {advice}give another output folder")

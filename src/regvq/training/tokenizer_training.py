@@ -43,6 +43,7 @@ class TokenizerTraining(ModelTraining):
     mode: ClassVar[Literal["max", "min"]] = "max"
     shown: ClassVar[dict[str, tuple[str, str]]] = {
         "train/loss": ("loss", "{:.4f}"),
+        "train/reconstruction": ("reconstruction", "{:.4f}"),
         "train/usage": ("usage", "{:.1%}"),
         "train/perplexity": ("perplexity", "{:.0f}"),
         "val/psnr": ("val PSNR", "{:.2f} dB"),
@@ -82,8 +83,9 @@ class TokenizerTraining(ModelTraining):
         }
 
     def histograms(self) -> dict[str, Tensor]:
-        """How often each code was used on this rank, most used first."""
-        return {"code_counts": self.codebook_usage.counts.sort(descending=True).values.cpu()}
+        """Every token by the rank of its code, the most used code first: a bar is a share of the tokens."""
+        counts = self.codebook_usage.compute()["counts"].sort(descending=True).values.cpu()
+        return {"code_usage": torch.arange(len(counts)).repeat_interleave(counts)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()

@@ -1,5 +1,6 @@
 """What happens around the training steps: each callback one concern, each removable."""
 
+from regvq.training.callbacks.keep_config import KeepConfig
 from regvq.training.callbacks.last_checkpoint import LastCheckpoint
 from regvq.training.callbacks.non_finite import NonFiniteGuard
 from regvq.training.callbacks.picture_logger import PictureLogger
@@ -8,6 +9,7 @@ from regvq.training.callbacks.save_model import SaveModel
 from regvq.training.callbacks.step_seeds import StepSeeds
 
 __all__ = [
+    "KeepConfig",
     "LastCheckpoint",
     "NonFiniteGuard",
     "PictureLogger",

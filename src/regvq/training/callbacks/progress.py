@@ -2,13 +2,26 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import rich.progress
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from rich.console import RenderableType
+from rich.text import Text
 
 from regvq.training.base import ModelTraining
+
+
+class _TwoRows(rich.progress.Progress):
+    """A bar, and under it what there is to say: side by side they would not fit a narrow terminal."""
+
+    figures = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield Text(f"  {self.figures}", style="dim", overflow="fold")
 
 
 class Progress(ProgressBar):
@@ -24,7 +37,7 @@ class Progress(ProgressBar):
         self.title = title
         self.terminal = sys.stderr.isatty()
         self.seconds = 0.5 if self.terminal else seconds
-        self._bar: rich.progress.Progress | None = None
+        self._bar: _TwoRows | None = None
         self._task = rich.progress.TaskID(0)
         self._images = 0
         self._since = self._shown_at = 0.0
@@ -39,16 +52,15 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = self._shown_at = time.monotonic()
         if self.terminal and self._enabled:
-            self._bar = rich.progress.Progress(
+            self._bar = _TwoRows(
                 rich.progress.TextColumn("{task.description}"),
                 rich.progress.BarColumn(),
                 rich.progress.MofNCompleteColumn(),
                 rich.progress.TimeRemainingColumn(),
-                rich.progress.TextColumn("{task.fields[figures]}"),
                 console=rich.console.Console(stderr=True),
             )
             total = _total_steps(trainer)
-            self._task = self._bar.add_task(self.title, total=total, figures="")
+            self._task = self._bar.add_task(self.title, total=total)
             self._bar.start()
 
     def on_train_batch_end(
@@ -90,7 +102,8 @@ class Progress(ProgressBar):
         self._images, self._since, self._shown_at = 0, now, now
         text = " · ".join(figures)
         if self._bar is not None:
-            self._bar.update(self._task, completed=trainer.global_step, figures=text)
+            self._bar.figures = text
+            self._bar.update(self._task, completed=trainer.global_step)
         elif self._enabled:
             total = _total_steps(trainer)
             of = "" if total is None else f"/{total:.0f}"
