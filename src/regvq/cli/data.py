@@ -15,13 +15,13 @@ def parse_data(args: Sequence[str]) -> "ImageDataModule":
     Raises:
         RegvqError: a wrong key or value, or data that is not there.
     """
-    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError, ArgumentParser
 
     from regvq.data import ImageDataModule
     from regvq.training.cli_arguments import explain, innermost, resolve
 
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action=ActionConfigFile)
+    parser.add_argument("--config", action="config")
     parser.add_class_arguments(ImageDataModule, "data")
     full = resolve(args)
     try:

@@ -124,7 +124,8 @@ def _score(figure: str, images: Tensor, scenes: Sequence[Sample]) -> float:
     if figure == "attribute accuracy":
         return attribute_accuracy(readings, [scene["attributes"] for scene in scenes])
     hits = [
-        reading.class_label == scene["class_label"] for reading, scene in zip(readings, scenes, strict=True)
+        bool(reading.class_label == scene["class_label"])
+        for reading, scene in zip(readings, scenes, strict=True)
     ]
     return sum(hits) / len(hits)
 

@@ -155,14 +155,21 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def to_json(results: Sequence[TokenizerResult], facts: dict[str, Any]) -> bytes:
-    """``{"tokenizers": [...], "facts": {...}}`` as UTF-8.
+def to_json(
+    tokenizers: Sequence[TokenizerResult], generators: Sequence[dict[str, Any]], facts: dict[str, Any]
+) -> bytes:
+    """``{"tokenizers": [...], "generators": [...], "facts": {...}}`` as UTF-8.
 
     Args:
-        results: one row each.
+        tokenizers: one row each.
+        generators: their rows.
         facts: what the rows share: budget, seed, backbone, ….
     """
-    content = {"tokenizers": [row(result) for result in results], "facts": facts}
+    content = {
+        "tokenizers": [row(result) for result in tokenizers],
+        "generators": list(generators),
+        "facts": facts,
+    }
     return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 

@@ -142,7 +142,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         if self.posterior_momentum > 0:
             if self.training:
                 with torch.no_grad():
-                    self.running_posterior.lerp_(probability.to(self.running_posterior), 1 - self.posterior_momentum)
+                    self.running_posterior.lerp_(
+                        probability.to(self.running_posterior), 1 - self.posterior_momentum
+                    )
             probability = self.running_posterior.float()
             effective = round(tokens / (1 - self.posterior_momentum))
         slope = functional.kl_slope(probability, log_prior, effective)

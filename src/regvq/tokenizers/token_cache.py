@@ -36,8 +36,8 @@ from regvq.tokenizers.image_tokenizer import ImageTokenizer
 
 FORMAT, VERSION = "regvq token cache", 1
 HEADER = "cache.json"
-SPLITS = ("train", "val")
 Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 @dataclass(frozen=True)

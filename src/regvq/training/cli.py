@@ -93,6 +93,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         options = run_options(self.stage, self.folder, self.config.seed_everything)
+        options["callbacks"].append(KeepConfig(self.folder.config, self.effective_config()))
         # Callbacks, loggers and plugins of the user's configuration come on top of ours.
         chosen = self.config_init.trainer
         for key in ("callbacks", "logger", "plugins"):
@@ -136,7 +137,6 @@ def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence
             cli = make(full)
         except ArgumentError as error:
             raise RegvqError(explain(str(error), full)) from None
-        cli.trainer.callbacks.append(KeepConfig(cli.folder.config, cli.effective_config()))
         model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
         if cli.trainer.is_global_zero:
             print(f"the {stage} is in {cli.folder.model}")
