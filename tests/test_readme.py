@@ -12,17 +12,22 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# The README trains for real; here the same command stops after two steps on small crops.
-SHORT = {
-    "fit-tokenizer": [
-        "--trainer.max_steps=2",
-        "--trainer.val_check_interval=2",
-        "--data.dataset.init_args.size=32",
-        "--data.dataset.init_args.val_share=0.25",
-        "--data.batch_size=4",
-        "--data.workers=0",
-    ]
-}
+# The README trains for real; here the same commands stop after two steps on small crops.
+TWO_STEPS = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--data.batch_size=4"]
+SMALL_CROPS = [
+    "--data.dataset.init_args.size=32",
+    "--data.dataset.init_args.val_share=0.25",
+    "--data.workers=0",
+]
+
+
+def short(words: list[str]) -> list[str]:
+    """Arguments that make a command of the README small."""
+    return {
+        "fit-tokenizer": [*TWO_STEPS, *SMALL_CROPS],
+        "fit-generator": TWO_STEPS,
+        "encode": SMALL_CROPS if "--config" in words else [],
+    }.get(words[1], [])
 
 
 def blocks(language: str) -> list[str]:
@@ -59,9 +64,11 @@ def test_commands_then_snippets(workplace: Path) -> None:
     from regvq.cli import main
 
     run = [words for words in commands() if words[0] == "regvq"]
-    assert {words[1] for words in run} >= {"fit-tokenizer", "codebook", "reconstruct", "encode", "decode"}
+    assert {words[1] for words in run} >= {
+        *("fit-tokenizer", "codebook", "reconstruct", "encode", "decode", "fit-generator", "sample"),
+    }
     for words in run:
-        assert main([*words[1:], *SHORT.get(words[1], [])]) == 0, shlex.join(words)
+        assert main([*words[1:], *short(words)]) == 0, shlex.join(words)
     assert len(list((workplace / "runs/mine/decoded").rglob("*.png"))) == 12
     for snippet in blocks("python"):
         exec(compile(snippet, "README.md", "exec"), {})

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import StaticCache
 
 from regvq.conditions import Condition
 from regvq.generators.base import UNKNOWN, Generator
 from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
 from regvq.generators.vocabulary import TokenSource
-from regvq.nets import TransformerSize, causal_transformer
+from regvq.nets import TransformerSize, causal_transformer, static_cache
 from regvq.types import LossOutput, SamplingOptions
 
 
@@ -80,7 +79,7 @@ class AutoregressiveGenerator(Generator):
         if steer:
             condition = torch.cat([condition, torch.zeros_like(condition)])
         inputs = self.prefix(condition)
-        cache = StaticCache(config=self.network.config, max_cache_len=inputs.shape[1] + self.length - 1)
+        cache = static_cache(len(self.network.model.layers), inputs.shape[1] + self.length - 1)
         codes = known.clone()
         for place in range(self.length):
             hidden = self.network.model(

@@ -9,6 +9,7 @@ from regvq.nets.features import (
     VGG16Features,
     VGG19Features,
 )
+from regvq.nets.static_cache import static_cache
 from regvq.nets.transformer import TransformerSize, bidirectional_transformer, causal_transformer
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "VQGANBackbone",
     "bidirectional_transformer",
     "causal_transformer",
+    "static_cache",
 ]
