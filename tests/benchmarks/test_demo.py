@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.demo import quality_bars
+from benchmarks.demo import generator_bars, quality_bars
 
 COLUMNS = ("quantizer", "psnr", "psnr_sampled_40", "psnr_sampled_80", "usage", "perplexity")
 ROWS: list[tuple[Any, ...]] = [
@@ -47,3 +47,9 @@ def test_each_bar_can_be_missed(figures: dict[str, float], missed: int) -> None:
 def test_names_are_found_however_they_are_dressed() -> None:
     table = [row | {"quantizer": str(row["quantizer"]).lower().replace("reg-vq", "regvq")} for row in TABLE]
     assert quality_bars(table) == quality_bars(TABLE)
+
+
+@pytest.mark.parametrize(("values", "passed"), [((0.61, 0.2), True), ((0.59, 0.3), False)])
+def test_the_better_generator_counts(values: tuple[float, float], passed: bool) -> None:
+    rows = [{"figure": "mean IoU", "value": value} for value in values]
+    assert [bar.passed for bar in generator_bars(rows)] == [passed]

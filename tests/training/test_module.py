@@ -103,11 +103,17 @@ def test_accumulated_batches_make_the_step_of_the_joined_batch(
     assert (joined.batches.value, halves.batches.value) == (1, 2)
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_mixed_precision_trains_and_saves_single_precision(
-    make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any], recorder: Any
+    make_training: Make,
+    data: ImageDataModule,
+    output: Path,
+    options: dict[str, Any],
+    recorder: Any,
+    precision: str,
 ) -> None:
     record = recorder()
-    fit(make_training(), data, output, precision="bf16-mixed", callbacks=[record], **options)
+    fit(make_training(), data, output, precision=precision, callbacks=[record], **options)
     assert all(math.isfinite(value) for row in record.train for value in row.values())
     tokenizer = load_tokenizer(str(output / "tokenizer"))
     assert {value.dtype for value in tokenizer.parameters()} == {torch.float32}

@@ -104,9 +104,11 @@ class ImageFolder(ImageDataset):
             try:
                 return load_image(self.files[candidate], enough)
             except RegvqError as error:
-                if not self._damaged:
-                    warnings.warn(f"{error}; it and any other damaged file is skipped", stacklevel=2)
                 self._damaged.add(candidate)
+                warnings.warn(
+                    f"{error}; skipped, now {len(self._damaged)} of {len(self.files)} {self.split} images",
+                    stacklevel=2,
+                )
         raise RegvqError(
             f"none of the {len(self.files)} {self.split} images in {self.root} can be read any more"
         )

@@ -1,6 +1,7 @@
 """The demo: four tokenizers of photographs, two generators of scenes, one report."""
 
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,9 +52,12 @@ def run_demo(
     """
     console = Console(highlight=False)
     training = _prepare(output)
+    start = time.perf_counter()
     photos = run_photos(training, budget, features or OfflineFeatures(), configs, console)
+    middle = time.perf_counter()
     drawn = run_scenes(training / "scenes", scenes, budget.seed, console)
-    _save(output, photos, drawn)
+    minutes = {"photographs": (middle - start) / 60, "scenes": (time.perf_counter() - middle) / 60}
+    _save(output, photos, drawn, minutes)
     console.print(f"\nreport: {output / 'report.html'}\n")
     for one in drawn.generators:
         console.print(one.line())
@@ -62,7 +66,7 @@ def run_demo(
     return photos, drawn
 
 
-def _save(output: Path, photos: PhotosResult, drawn: ScenesResult) -> None:
+def _save(output: Path, photos: PhotosResult, drawn: ScenesResult, minutes: dict[str, float]) -> None:
     for name, tokenizer in photos.tokenizers.items():
         tokenizer.save_pretrained(output / "tokenizers" / name)
     for name, model in drawn.models.items():
@@ -74,13 +78,14 @@ def _save(output: Path, photos: PhotosResult, drawn: ScenesResult) -> None:
         "the same seed, with the same network and the same number of steps, and measured on parts of the "
         "photographs that none of them was trained on. Then new images: an autoregressive and a diffusion "
         "generator on the tokens of a Reg-VQ tokenizer of small scenes.",
-        photos.facts,
+        {**photos.facts, **{name: f"{value:.1f} min" for name, value in minutes.items()}},
         [*tokenizer_sections(photos.results, photos.shown), *scenes_sections(drawn)],
     )
     write_bytes(output / "reconstructions.png", png(reconstruction_grid(photos.shown, rows)))
     write_bytes(output / "report.html", page.encode())
     generators = [one.row() for one in drawn.generators]
-    write_bytes(output / "results.json", to_json(photos.results, generators, dict(photos.facts)))
+    facts = {**photos.facts, "minutes": {name: round(value, 2) for name, value in minutes.items()}}
+    write_bytes(output / "results.json", to_json(photos.results, generators, facts))
 
 
 def _prepare(output: Path) -> Path:
