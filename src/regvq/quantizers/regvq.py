@@ -51,7 +51,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         *,
         mask_ratio: float | Schedule = 0.4,
         prior: Prior = UniformPrior(),  # noqa: B008 - stateless
-        prior_weight: float | Schedule = 0.002,
+        prior_weight: float | Schedule = 0.003,
         temperature: float | Schedule = 1.0,
         posterior_momentum: float = 0.9,
         head: Head | None = None,

@@ -59,7 +59,7 @@ class EMAVectorQuantizer(ComposedQuantizer):
         *,
         commitment: float = 0.25,
         decay: float = 0.99,
-        restart: float = 0.3,
+        restart: float = 0.5,
         init: Initialisation = "data",
     ) -> None:
         super().__init__(
