@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/recipe.py [TRIAL ...] [--seeds 0 1 2] [--jobs 2] [--quick] [--json PATH]
 
 Every trial is the demo's own training with a few arguments changed, measured as the demo measures it,
-Fréchet distances included, but on one thread. A trial that has been run is not run again: its row lies in ``--output``.
-Rows are the mean over the seeds, behind ``+-`` the standard deviation.
+Fréchet distances included, but on one thread. A trial that has been run is not run again: its row lies in
+``--output``. Rows are the mean over the seeds, behind ``+-`` the standard deviation.
 """
 
 import argparse
