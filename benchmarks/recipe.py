@@ -110,7 +110,10 @@ FIGURES = (
 
 def arguments_of(name: str) -> tuple[str, ...]:
     """The trial's own arguments of ``regvq fit-tokenizer``."""
-    return tuple(f"{QUANTIZER}.{key}={json.dumps(value)}" for key, value in TRIALS[name][1].items())
+    return tuple(
+        f"{QUANTIZER}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in TRIALS[name][1].items()
+    )
 
 
 def run_trial(name: str, budget: Budget) -> dict[str, Any]:

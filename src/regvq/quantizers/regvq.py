@@ -51,9 +51,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         *,
         mask_ratio: float | Schedule = 0.4,
         prior: Prior = UniformPrior(),  # noqa: B008 - stateless
-        prior_weight: float | Schedule = 0.003,
+        prior_weight: float | Schedule = 0.001,
         temperature: float | Schedule = 1.0,
-        posterior_momentum: float = 0.9,
+        posterior_momentum: float = 0.0,
         head: Head | None = None,
         codebook: Codebook | None = None,
         straight_through: StraightThrough | None = None,
