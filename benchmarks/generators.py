@@ -23,7 +23,6 @@ import torch
 import regvq
 from regvq.data.scenes import ScenesData
 from regvq.evaluation.adherence import adherence, held_out_scenes
-from regvq.evaluation.photos_demo import fitted
 from regvq.files import write_bytes
 from regvq.tokenizers import write_cache
 from regvq.training.generator_cli import train_generator
@@ -48,7 +47,6 @@ def make_tokens(folder: Path, steps: int, scenes: int) -> None:
                 "--data.batch_size=8",
                 f"--trainer.max_steps={steps}",
                 f"--trainer.val_check_interval={steps}",
-                *fitted("regvq", steps),
             ],
         )
     tokenizer = regvq.load_tokenizer(folder / "tokenizer" / "tokenizer")

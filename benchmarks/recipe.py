@@ -39,6 +39,12 @@ def regvq(weight: Any, momentum: float = 0.9, **arguments: Any) -> tuple[str, di
     return "regvq", {"prior_weight": weight, "posterior_momentum": momentum, **arguments}
 
 
+def linear(start: float, end: float, steps: int, delay: int = 0) -> dict[str, Any]:
+    """A linear schedule as a configuration writes it."""
+    arguments = {"start": start, "end": end, "steps": steps, "delay": delay}
+    return {"class_path": "regvq.schedules.Linear", "init_args": arguments}
+
+
 def widened(temperature: float) -> dict[str, Any]:
     """A Euclidean head that samples at this temperature."""
     return part("EuclideanHead", temperature=temperature)
@@ -64,6 +70,7 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     # Baselines at other settings.
     "vq, uniform start": ("vq", {"init": "uniform"}),
     "vq, commitment 1": ("vq", {"commitment": 1.0}),
+    "ema-vq, decay 0.95": ("ema-vq", {"decay": 0.95}),
     "ema-vq, restart 0.3": ("ema-vq", {"restart": 0.3}),
     "ema-vq, commitment 0.1": ("ema-vq", {"commitment": 0.1}),
     "ema-vq, commitment 0.5": ("ema-vq", {"commitment": 0.5}),
@@ -75,12 +82,12 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "regvq, prior 0": regvq(0.0, 0.0),
     "regvq, prior 0.001, one batch": regvq(0.001, 0.0),
     "regvq, prior 0.002": regvq(0.002),
-    "regvq, prior 0.003": regvq(0.003),
+    "regvq, prior 0 to 0.004, from step 400": regvq(linear(0.0, 0.004, steps=400, delay=400)),
+    "regvq, decay 0.95": regvq(0.003, codebook=part("EMACodebook", decay=0.95)),
+    "regvq, prior 0.002, decay 0.95": regvq(0.002, codebook=part("EMACodebook", decay=0.95)),
     "regvq, prior 0.01": regvq(0.01),
     "regvq, prior 0.003, momentum 0.99": regvq(0.003, 0.99),
-    "regvq, prior 0.003 to 0": regvq(
-        {"class_path": "regvq.schedules.Linear", "init_args": {"start": 0.003, "end": 0.0, "steps": 1000}}
-    ),
+    "regvq, prior 0.003 to 0": regvq(linear(0.003, 0.0, steps=1000)),
     # The mask: how many places, and how far the samples go.
     "regvq, no mask": regvq(0.003, mask_ratio=0.0),
     "regvq, sampled at 2": regvq(0.001, head=widened(2.0)),

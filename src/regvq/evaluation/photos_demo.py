@@ -30,13 +30,8 @@ CONFIGS = ("backbone/tiny", "objective/l1", "data/photos", "trainer/cpu")
 
 OVERRIDES: dict[str, tuple[str, ...]] = {
     "gumbel": ("--model.quantizer.init_args.temperature.init_args.steps={steps}",),
-    "regvq": (
-        "--model.quantizer.init_args.prior_weight.init_args.delay={ramp}",
-        "--model.quantizer.init_args.prior_weight.init_args.steps={ramp}",
-    ),
 }
-"""Arguments of one quantizer: ``{steps}`` is the budget, ``{ramp}`` two fifths of it. Annealing has to end
-with the budget, and the prior's weight to have its full size for the last fifth."""
+"""Arguments of one quantizer; ``{steps}`` is the budget, which annealing has to end with."""
 
 _SHOWN = 12
 
@@ -65,6 +60,7 @@ class Budget:
 
     def arguments(self, quantizer: str) -> list[str]:
         """Arguments of ``regvq fit-tokenizer`` for one quantizer."""
+        own = [text.format(steps=self.steps) for text in OVERRIDES.get(quantizer, ())]
         return [
             f"--seed_everything={self.seed}",
             f"--data.batch_size={self.batch_size}",
@@ -72,15 +68,9 @@ class Budget:
             f"--data.dataset.init_args.val_length={min(self.crops, self.watched)}",
             f"--trainer.max_steps={self.steps}",
             f"--trainer.val_check_interval={max(1, self.steps // 5)}",
-            *fitted(quantizer, self.steps),
+            *own,
             *self.overrides,
         ]
-
-
-def fitted(quantizer: str, steps: int) -> list[str]:
-    """Arguments of ``regvq fit-tokenizer`` that fit a quantizer's schedules to a budget of ``steps``."""
-    ramp = max(1, steps * 2 // 5)
-    return [text.format(steps=steps, ramp=ramp) for text in OVERRIDES.get(quantizer, ())]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from torch import Tensor
 from regvq.data import Sample
 from regvq.data.scenes import ScenesData
 from regvq.evaluation.adherence import Adherence, adherence, held_out_scenes
-from regvq.evaluation.photos_demo import fitted
 from regvq.generators import UNKNOWN, Generator
 from regvq.generators.batches import sample_in_batches
 from regvq.tokenizers import ImageTokenizer, write_cache
@@ -156,7 +155,6 @@ def run_scenes(output: Path, budget: ScenesBudget, seed: int, console: Console) 
             "--data.dataset.init_args.val_length=128",
             f"--trainer.max_steps={budget.tokenizer_steps}",
             f"--trainer.val_check_interval={max(1, budget.tokenizer_steps // 4)}",
-            *fitted("regvq", budget.tokenizer_steps),
             *budget.overrides,
         ],
     )
