@@ -55,8 +55,8 @@ class ScenesBudget:
     """
 
     size: int = 64
-    tokenizer_steps: int = 500
-    generator_steps: int = 600
+    tokenizer_steps: int = 800
+    generator_steps: int = 450
     batch_size: int = 16
     cached: int = 4096
     scenes: int = 128
