@@ -76,7 +76,6 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "ema-vq, commitment 0.5": ("ema-vq", {"commitment": 0.5}),
     "gumbel, no kl": ("gumbel", {"kl_weight": 0.0, "head": part("LinearHead")}),
     "gumbel, linear head, scale 1": ("gumbel", {"head": part("LinearHead")}),
-    "gumbel, linear head, scale 5": ("gumbel", {"head": part("LinearHead", scale=5.0)}),
     "gumbel, cosine head, scale 30": ("gumbel", {"head": part("CosineHead", scale=30.0)}),
     # The prior: its weight, and over how many batches its posterior runs.
     "regvq, prior 0": regvq(0.0, 0.0),

@@ -219,3 +219,28 @@ def test_an_edit_that_does_not_fit_is_refused(
     )
     assert status == 2
     assert message in err
+
+
+def test_nothing_that_is_read_is_written_over(
+    generators: dict[str, Path], tokenizer: Path, label_map: Path, tmp_path: Path, regvq: Run
+) -> None:
+    picture(16, 16).save(tmp_path / "image.png")
+    Image.new("L", (16, 16), 255).save(tmp_path / "mask.png")
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
+    assert set(before) == {"image.png", "mask.png", "map.png"}
+    edit = (
+        "edit",
+        tokenizer,
+        generators["map-ar"],
+        tmp_path / "image.png",
+        "--mask",
+        tmp_path / "mask.png",
+    )
+    for command in (
+        ("sample", tokenizer, generators["map-ar"], "--label-map", label_map, "--output", label_map),
+        *((*edit, "--label-map", label_map, "--output", tmp_path / name) for name in before),
+    ):
+        status, _, err = regvq(*command)
+        assert status == 2
+        assert "is what the command reads: give another --output" in err
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == before

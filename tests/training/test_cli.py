@@ -8,6 +8,7 @@ import yaml
 from regvq import load_tokenizer
 from regvq.errors import RegvqError
 from regvq.quantizers import EMAVectorQuantizer
+from regvq.training.cli_arguments import located
 from regvq.training.tokenizer_cli import tokenizer_cli, train_tokenizer
 
 SHIPPED = ["backbone/tiny", "tokenizer/ema-vq", "data/photos", "trainer/cpu"]
@@ -145,3 +146,15 @@ def test_the_configuration_can_be_printed_and_read_again(
     printed.write_text(capsys.readouterr().out)
     tokenizer_cli(["--config", str(printed), "--output", str(tmp_path / "run"), "--trainer.max_steps", "1"])
     assert (tmp_path / "run" / "tokenizer" / "config.json").is_file()
+
+
+def test_a_place_is_where_the_key_is_given_and_not_where_its_word_stands(tmp_path: Path) -> None:
+    comment, key = tmp_path / "comment.yaml", tmp_path / "key.yaml"
+    comment.write_text("# a mask_ratio: of a half\nmodel: {}\n")
+    key.write_text("model: {quantizer: {init_args: {mask_ratio: 2}}}\n")
+    files = ["--config", str(key), "--config", str(comment)]
+    sentence = "mask_ratio must be in [0, 1], not 2"
+    assert located(sentence, files) == f"{key}: {sentence}"
+    argument = "--model.quantizer.init_args.mask_ratio=3"
+    assert located(sentence, [*files, argument]) == f"{argument}: {sentence}"
+    assert located("a ramp needs steps", files) == "a ramp needs steps"

@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: image or mask cannot be read or have another size, or an option is wrong.
     """
+    inputs = (args.image, args.mask, *(args.label_map or ()))
+    generator_arguments.keep_inputs(args.output, inputs)
     sampler = generator_arguments.load(args)
     ids = generator_arguments.condition_ids(args, sampler)
     if len(ids) > 1:

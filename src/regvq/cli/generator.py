@@ -1,6 +1,7 @@
 """The generator named on the command line, its condition, and how it is sampled."""
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,6 +156,16 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
             return condition.ids(torch.stack(read))
         return condition.ids(read)
     return condition.null(1)
+
+
+def keep_inputs(output: Path, inputs: Iterable[Path | str]) -> None:
+    """Refuses to write over what the command reads.
+
+    Raises:
+        RegvqError: ``output`` is one of ``inputs``.
+    """
+    if output.resolve() in {Path(path).resolve() for path in inputs}:
+        raise RegvqError(f"{output} is what the command reads: give another --output")
 
 
 def _check_size(path: str, label_map: "Tensor", size: tuple[int, int]) -> None:

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: a folder, a condition or an option is wrong, or the output cannot be written.
     """
+    generator_arguments.keep_inputs(args.output, args.label_map or ())
     sampler = generator_arguments.load(args)
     ids = generator_arguments.condition_ids(args, sampler)
 

@@ -14,7 +14,7 @@ class _Layer(CacheLayerMixin):
     """
 
     def __init__(self, length: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.length = length
         self.filled = 0
 

@@ -70,8 +70,14 @@ def innermost(error: BaseException) -> str:
 
 def located(sentence: str, args: Sequence[str]) -> str:
     """``sentence`` of a constructor, behind the places where the argument that it starts with was given."""
-    words = re.findall(r"^[a-z]\w*", sentence)
-    places = _given(set(words), args) if words else []
+    word = re.match(r"[a-z]\w*", sentence)
+    if word is None:
+        return sentence
+    # As a key, not as any word: a comment may hold it, too.
+    key = re.compile(rf"^[^#\n]*\b{word.group()}\s*:", re.MULTILINE)
+    files = [value for name, value in itertools.pairwise(args) if name in ("--config", "-c")]
+    places = [file for file in files if key.search(Path(file).read_text("utf-8"))]
+    places += [arg for arg in args if re.match(rf"--(\S*\.)?{word.group()}(=|$)", arg)]
     return f"{places[-1]}: {sentence}" if places else sentence
 
 
@@ -98,11 +104,6 @@ def _places(complaint: str, args: Sequence[str]) -> list[str]:
     words = set(keys[-1].split(".")) if keys else set()
     if not words:
         return []
-    return _given(words, args)
-
-
-def _given(words: set[str], args: Sequence[str]) -> list[str]:
-    """Files, and arguments after them, in which all of ``words`` stand."""
     files = [value for name, value in itertools.pairwise(args) if name in ("--config", "-c")]
     named = [file for file in files if words <= set(re.findall(r"\w+", Path(file).read_text("utf-8")))]
     typed = [arg for arg in args if arg.startswith("--") and words <= set(re.findall(r"\w+", arg))]
