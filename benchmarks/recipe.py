@@ -45,11 +45,6 @@ def linear(start: float, end: float, steps: int, delay: int = 0) -> dict[str, An
     return {"class_path": "regvq.schedules.Linear", "init_args": arguments}
 
 
-def widened(temperature: float) -> dict[str, Any]:
-    """A Euclidean head that samples at this temperature."""
-    return part("EuclideanHead", temperature=temperature)
-
-
 def ema_codebook(restart: float) -> dict[str, Any]:
     """A codebook of running means that restarts codes below this share of the mean count."""
     return part("EMACodebook", restart=restart)
@@ -89,10 +84,10 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "regvq, prior 0.003 to 0": regvq(linear(0.003, 0.0, steps=1000)),
     # The mask: how many places, and how far the samples go.
     "regvq, no mask": regvq(0.003, mask_ratio=0.0),
-    "regvq, sampled at 2": regvq(0.001, head=widened(2.0)),
-    "regvq, sampled at 3": regvq(0.001, 0.0, head=widened(3.0)),
-    "regvq, sampled at 6": regvq(0.003, 0.0, head=widened(6.0)),
-    "regvq, sampled at 4, prior at 1": regvq(0.003, head=widened(4.0), temperature=0.25),
+    "regvq, sampled at 2": regvq(0.001, sampling_temperature=2.0),
+    "regvq, sampled at 3": regvq(0.001, 0.0, sampling_temperature=3.0),
+    "regvq, sampled at 6": regvq(0.003, 0.0, sampling_temperature=6.0),
+    "regvq, sampled at 4, prior at 1": regvq(0.003, sampling_temperature=4.0, temperature=0.25),
     # Codebook and straight-through.
     "regvq, restart 0.3": regvq(0.003, codebook=ema_codebook(0.3)),
     "regvq, commitment 0.1": regvq(0.003, straight_through=committed(0.1)),

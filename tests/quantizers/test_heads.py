@@ -24,13 +24,6 @@ def test_euclidean_takes_the_mean_squared_error_and_then_follows_it() -> None:
     assert logits.item() == pytest.approx(-9 / (2 * 1.9))
 
 
-def test_euclidean_temperature_divides_the_logits() -> None:
-    latents, codes = torch.randn(3, 2), torch.randn(4, 2)
-    torch.testing.assert_close(
-        EuclideanHead(temperature=4.0)(latents, codes) * 4, EuclideanHead()(latents, codes)
-    )
-
-
 def test_euclidean_stays_finite_where_every_latent_sits_on_its_code() -> None:
     head = EuclideanHead()
     codes = torch.randn(4, 2)
@@ -75,8 +68,6 @@ def test_linear_scale_multiplies_the_first_weights() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
-def test_scales_and_temperatures_are_positive(value: float) -> None:
+def test_a_scale_is_positive(value: float) -> None:
     with pytest.raises(RegvqError, match="positive"):
         CosineHead(scale=value)
-    with pytest.raises(RegvqError, match="positive"):
-        EuclideanHead(temperature=value)

@@ -37,6 +37,7 @@ def _plain(
     prior: Prior | None = None,
     prior_weight: float = 0.3,
     temperature: float = 0.7,
+    sampling_temperature: float = 1.0,
 ) -> RegularizedVectorQuantizer:
     """A gradient codebook that has no loss of its own, so that only the parts under test are left."""
     return RegularizedVectorQuantizer(
@@ -48,6 +49,7 @@ def _plain(
         temperature=temperature,
         head=head or LinearHead(3.0),
         codebook=GradientCodebook(loss_weight=0.0, init="normal"),
+        sampling_temperature=sampling_temperature,
         straight_through=straight_through or SoftmaxStraightThrough(),
     ).train()
 
@@ -86,12 +88,14 @@ def test_off_the_mask_the_best_code_is_taken_and_the_perturbation_is_zero() -> N
     assert (perturbation[mask & (output.codes != output.best_codes)] > 0).all()
 
 
-def test_sampled_tokens_follow_the_softmax_of_the_logits() -> None:
-    quantizer = _plain(mask_ratio=1.0)
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_sampled_tokens_follow_the_softmax_of_the_logits(temperature: float) -> None:
+    quantizer = _plain(mask_ratio=1.0, sampling_temperature=temperature)
     z = torch.randn(1, D, 1)
     output = quantizer(z.expand(1, D, 50_000))
     share = torch.bincount(output.codes.flatten(), minlength=N) / 50_000
-    torch.testing.assert_close(share, quantizer.token_logits(z)[0, :, 0].softmax(0), atol=0.01, rtol=0)
+    wanted = (quantizer.token_logits(z)[0, :, 0] / temperature).softmax(0)
+    torch.testing.assert_close(share, wanted, atol=0.01, rtol=0)
 
 
 def test_without_a_mask_nothing_is_sampled() -> None:
@@ -300,6 +304,8 @@ def test_a_mask_ratio_outside_the_unit_interval_is_refused(ratio: float) -> None
         ("prior_weight", math.inf),
         ("temperature", 0.0),
         ("temperature", Linear(1.0, 0.0, steps=5)),
+        ("sampling_temperature", 0.0),
+        ("sampling_temperature", -1.0),
         ("posterior_momentum", 1.0),
         ("posterior_momentum", -0.5),
     ],

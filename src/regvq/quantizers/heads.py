@@ -45,24 +45,20 @@ class EuclideanHead(Head):
 
     Args:
         decay: of the running mean, in [0, 1).
-        temperature: widens (> 1) or sharpens (< 1) the distribution; the best match stays the same.
     """
 
     variance: Tensor
 
-    def __init__(self, decay: float = 0.99, temperature: float = 1.0) -> None:
+    def __init__(self, decay: float = 0.99) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise RegvqError(f"a head's temperature must be positive, not {temperature}")
         self.decay = decay
-        self.temperature = temperature
         self.register_buffer("variance", torch.zeros(()))
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
         # Zero before the first batch; the tiny floor only keeps the division finite.
         variance = self.variance.float()
         variance = torch.where(variance > 0, variance, 1.0).clamp_min(1e-12)
-        return euclidean_logits(latents, codes, variance * self.temperature)
+        return euclidean_logits(latents, codes, variance)
 
     @torch.no_grad()
     def observe(self, latents: Tensor, best: Tensor) -> None:

@@ -33,6 +33,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         prior: the distribution that the tokens of a batch are drawn towards.
         prior_weight: weight of the KL to it; a number or a schedule. Not negative.
         temperature: of the softmax in the backward pass; a number or a schedule. Positive.
+        sampling_temperature: divides the logits while training, before noise and softmax, so that
+            masked locations sample farther (above 1) and the decoder learns to bear tokens that a
+            generator would get wrong; the paper's is 1. A number or a schedule. Positive.
         posterior_momentum: the slope of the KL is taken at a running posterior with this momentum in
             [0, 1); 0 is the batch's own posterior (the paper's). Worth it where a batch has few
             tokens for many codes.
@@ -53,6 +56,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         prior: Prior = UniformPrior(),  # noqa: B008 - stateless
         prior_weight: float | Schedule = 0.001,
         temperature: float | Schedule = 1.0,
+        sampling_temperature: float | Schedule = 1.0,
         posterior_momentum: float = 0.0,
         head: Head | None = None,
         codebook: Codebook | None = None,
@@ -68,6 +72,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         self.mask_ratio = bounded_schedule("mask_ratio", mask_ratio, low=0.0, high=1.0)
         self.prior_weight = bounded_schedule("prior_weight", prior_weight, low=0.0)
         self.temperature = bounded_schedule("temperature", temperature, low=1e-6)
+        self.sampling_temperature = bounded_schedule("sampling_temperature", sampling_temperature, low=1e-6)
         if not 0 <= posterior_momentum < 1:
             raise RegvqError(f"posterior_momentum must be in [0, 1), not {posterior_momentum}")
         self.prior = prior
@@ -103,6 +108,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
     def choose(self, logits: Tensor, batch: int) -> Choice:
         step = self.steps.value
         best = logits.argmax(1).view(batch, -1)
+        if self.training:
+            logits = logits / self.sampling_temperature(step)
         codes, noisy, mask = best, logits, None
         ratio = self.mask_ratio(step)
         if self.training and ratio > 0:
