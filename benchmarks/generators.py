@@ -26,6 +26,7 @@ from regvq.evaluation.adherence import adherence, held_out_scenes
 from regvq.files import write_bytes
 from regvq.tokenizers import write_cache
 from regvq.training.generator_cli import train_generator
+from regvq.training.precision import fast_cpu_precision
 from regvq.training.tokenizer_cli import train_tokenizer
 from regvq.types import SamplingOptions
 
@@ -33,8 +34,8 @@ KINDS = ("autoregressive", "diffusion")
 CONDITIONS = {"label-map-4x": 0.80, "caption": 0.90, "class-label": 0.95}
 """Conditions, and the least that samples must reach under them."""
 
-TOKENIZER = ("backbone/tiny-8x", "objective/l1", "tokenizer/regvq", "data/scenes", "trainer/cpu")
-SIZE = 64
+TOKENIZER = ("backbone/tiny", "objective/l1", "tokenizer/regvq", "data/scenes", "trainer/cpu")
+SIZE = 32
 
 
 def make_tokens(folder: Path, steps: int, scenes: int) -> None:
@@ -44,7 +45,9 @@ def make_tokens(folder: Path, steps: int, scenes: int) -> None:
             TOKENIZER,
             folder / "tokenizer",
             [
-                "--data.batch_size=8",
+                "--data.batch_size=16",
+                f"--data.dataset.init_args.size={SIZE}",
+                f"--trainer.precision={fast_cpu_precision()}",
                 f"--trainer.max_steps={steps}",
                 f"--trainer.val_check_interval={steps}",
             ],
@@ -70,7 +73,7 @@ def run(name: str, folder: Path, steps: int, minutes: float, scenes: int, thread
             f"--trainer.max_steps={steps}",
             f"--trainer.max_time=00:00:{int(minutes):02d}:{int(minutes % 1 * 60):02d}",
             f"--trainer.val_check_interval={max(1, steps // 10)}",
-            "--trainer.precision=bf16-mixed",
+            f"--trainer.precision={fast_cpu_precision()}",
         ],
     )
     seconds = time.perf_counter() - start

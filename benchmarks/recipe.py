@@ -34,25 +34,26 @@ def part(name: str, **arguments: Any) -> dict[str, Any]:
     return {"class_path": f"regvq.quantizers.{name}", "init_args": arguments}
 
 
-def regvq(weight: Any, momentum: float = 0.9, **arguments: Any) -> tuple[str, dict[str, Any]]:
-    """Reg-VQ with its prior's weight, a number or a schedule, and running posterior."""
-    return "regvq", {"prior_weight": weight, "posterior_momentum": momentum, **arguments}
+def regvq(
+    mask_ratio: Any, sampling_temperature: Any, prior_weight: Any = 0.001, **arguments: Any
+) -> tuple[str, dict[str, Any]]:
+    """Reg-VQ with its mask, the temperature that masked places are sampled at, and its prior."""
+    names = {"mask_ratio": mask_ratio, "sampling_temperature": sampling_temperature}
+    return "regvq", {**names, "prior_weight": prior_weight, **arguments}
 
 
-def linear(start: float, end: float, steps: int, delay: int = 0) -> dict[str, Any]:
-    """A linear schedule as a configuration writes it."""
+def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dict[str, Any]:
+    """A schedule as a configuration writes it."""
     arguments = {"start": start, "end": end, "steps": steps, "delay": delay}
-    return {"class_path": "regvq.schedules.Linear", "init_args": arguments}
+    return {"class_path": f"regvq.schedules.{kind}", "init_args": arguments}
 
 
-def ema_codebook(restart: float) -> dict[str, Any]:
-    """A codebook of running means that restarts codes below this share of the mean count."""
-    return part("EMACodebook", restart=restart)
-
-
-def committed(weight: float) -> dict[str, Any]:
-    """The identity straight-through with this commitment."""
-    return part("IdentityStraightThrough", commitment=weight)
+def on_sphere(scale: float, commitment: float) -> dict[str, Any]:
+    """A cosine head with fixed scale; the commitment is larger because distances on the sphere are small."""
+    return {
+        "head": part("CosineHead", scale=scale, learnable=False),
+        "straight_through": part("IdentityStraightThrough", commitment=commitment),
+    }
 
 
 TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,34 +67,29 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "vq, uniform start": ("vq", {"init": "uniform"}),
     "vq, commitment 1": ("vq", {"commitment": 1.0}),
     "ema-vq, decay 0.95": ("ema-vq", {"decay": 0.95}),
-    "ema-vq, restart 0.3": ("ema-vq", {"restart": 0.3}),
-    "ema-vq, commitment 0.1": ("ema-vq", {"commitment": 0.1}),
-    "ema-vq, commitment 0.5": ("ema-vq", {"commitment": 0.5}),
+    "ema-vq, commitment 0.05": ("ema-vq", {"commitment": 0.05}),
     "gumbel, no kl": ("gumbel", {"kl_weight": 0.0, "head": part("LinearHead")}),
     "gumbel, linear head, scale 1": ("gumbel", {"head": part("LinearHead")}),
     "gumbel, cosine head, scale 30": ("gumbel", {"head": part("CosineHead", scale=30.0)}),
-    # The prior: its weight, and over how many batches its posterior runs.
-    "regvq, prior 0": regvq(0.0, 0.0),
-    "regvq, prior 0.001, one batch": regvq(0.001, 0.0),
-    "regvq, prior 0.002": regvq(0.002),
-    "regvq, prior 0 to 0.004, from step 400": regvq(linear(0.0, 0.004, steps=400, delay=400)),
-    "regvq, decay 0.95": regvq(0.003, codebook=part("EMACodebook", decay=0.95)),
-    "regvq, prior 0.002, decay 0.95": regvq(0.002, codebook=part("EMACodebook", decay=0.95)),
-    "regvq, prior 0.01": regvq(0.01),
-    "regvq, prior 0.003, momentum 0.99": regvq(0.003, 0.99),
-    "regvq, prior 0.003 to 0": regvq(linear(0.003, 0.0, steps=1000)),
-    # The mask: how many places, and how far the samples go.
-    "regvq, no mask": regvq(0.003, mask_ratio=0.0),
-    "regvq, sampled at 2": regvq(0.001, sampling_temperature=2.0),
-    "regvq, sampled at 3": regvq(0.001, 0.0, sampling_temperature=3.0),
-    "regvq, sampled at 6": regvq(0.003, 0.0, sampling_temperature=6.0),
-    "regvq, sampled at 4, prior at 1": regvq(0.003, sampling_temperature=4.0, temperature=0.25),
-    # Codebook and straight-through.
-    "regvq, restart 0.3": regvq(0.003, codebook=ema_codebook(0.3)),
-    "regvq, commitment 0.1": regvq(0.003, straight_through=committed(0.1)),
-    "regvq, commitment 0.5": regvq(0.003, straight_through=committed(0.5)),
-    "regvq, rotation": regvq(0.003, straight_through=part("RotationStraightThrough")),
-    "regvq, cosine head": regvq(0.03, 0.0, head=part("CosineHead", scale=30.0)),
+    # The mask: how many places sample, and how far.
+    "regvq, mask 0.4 at 1": regvq(0.4, 1.0),
+    "regvq, mask 0.4 at 1, prior 0.003": regvq(0.4, 1.0, 0.003),
+    "regvq, mask 0.4 at 8 to 1": regvq(0.4, ramp("Exponential", 8.0, 1.0, steps=1000)),
+    "regvq, mask 0.4 at 1 to 4": regvq(0.4, ramp("Exponential", 1.0, 4.0, steps=300, delay=900)),
+    "regvq, mask 0.7 at 40": regvq(0.7, 40.0),
+    "regvq, mask 1 at 40": regvq(1.0, 40.0),
+    "regvq, mask 0.4 to 1 at 8 to 60": regvq(
+        ramp("Linear", 0.4, 1.0, steps=400, delay=500), ramp("Exponential", 8.0, 60.0, steps=400, delay=500)
+    ),
+    # Other parts.
+    "regvq, mask 0.4 at 1, prior 0.003, rotation": regvq(
+        0.4, 1.0, 0.003, straight_through=part("RotationStraightThrough")
+    ),
+    "regvq, mask 0.4 at 1, gradient codebook": regvq(
+        0.4, 1.0, codebook=part("GradientCodebook", init="data")
+    ),
+    "regvq, mask 0.4 at 1, cosine head, scale 100": regvq(0.4, 1.0, **on_sphere(100.0, 8.0)),
+    "regvq, mask 0.4 at 1, cosine head, scale 1000": regvq(0.4, 1.0, **on_sphere(1000.0, 2.0)),
 }
 """Name of a trial: the configuration it starts from, and the quantizer's arguments that differ."""
 

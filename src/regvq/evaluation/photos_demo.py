@@ -20,10 +20,11 @@ from regvq.evaluation.sampled_tokens import decode_sampled, sampled_tokens
 from regvq.evaluation.tokenizer import evaluate_tokenizer
 from regvq.nets import FeatureNet
 from regvq.tokenizers import ImageTokenizer
+from regvq.training.precision import fast_cpu_precision
 from regvq.training.tokenizer_cli import train_tokenizer
 
-STEPS = 1000
-BATCH_SIZE = 8
+STEPS = 1500
+BATCH_SIZE = 16
 QUANTIZERS = ("vq", "ema-vq", "gumbel", "regvq")
 CONFIGS = ("backbone/tiny", "objective/l1", "data/photos", "trainer/cpu")
 """What all four share; ``tokenizer/<quantizer>`` comes on top."""
@@ -68,6 +69,7 @@ class Budget:
             f"--data.dataset.init_args.val_length={min(self.crops, self.watched)}",
             f"--trainer.max_steps={self.steps}",
             f"--trainer.val_check_interval={max(1, self.steps // 5)}",
+            f"--trainer.precision={fast_cpu_precision()}",
             *own,
             *self.overrides,
         ]
