@@ -49,7 +49,7 @@ def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dic
 
 
 def on_sphere(scale: float, commitment: float) -> dict[str, Any]:
-    """A cosine head with fixed scale; the commitment is larger because distances on the sphere are small."""
+    """A cosine head with fixed scale; a large commitment, for distances on the sphere are small."""
     return {
         "head": part("CosineHead", scale=scale, learnable=False),
         "straight_through": part("IdentityStraightThrough", commitment=commitment),
