@@ -34,7 +34,7 @@ TOKENIZER_CONFIGS = (
 GENERATOR_CONFIGS = ("condition/label-map", "data/tokens", "trainer/generator-cpu")
 
 OPTIONS = SamplingOptions(top_k=1, steps=25)
-"""How the demo samples: the likeliest token, after so short a training; diffusion takes every fourth step."""
+"""How the demo samples: the likeliest token, for training is short; diffusion takes every fourth time."""
 
 _SHOWN = 8
 
