@@ -194,7 +194,7 @@ def test_a_damaged_or_foreign_folder_is_a_sentence(damage: str, folder: Path) ->
 def test_a_part_of_a_tokenizer_is_no_tokenizer(folder: Path) -> None:
     quantizer = VectorQuantizer(16, 4)
     config = {"model": {"class_path": "regvq.quantizers.VectorQuantizer"}}
-    config["model"]["init_args"] = quantizer.init_args  # type: ignore[assignment]
+    config["model"]["init_args"] = quantizer.init_args
     save_file(quantizer.state_dict(), folder / "model.safetensors", metadata={"config": json.dumps(config)})
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(RegvqError, match="holds a VectorQuantizer, not an image tokenizer"):

@@ -23,7 +23,7 @@ class Configurable:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = _remember_arguments(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = _remember_arguments(cls.__init__)  # type: ignore[method-assign]  # that is the mixin
 
     @property
     def init_args(self) -> dict[str, Any]:

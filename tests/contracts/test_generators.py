@@ -31,7 +31,7 @@ WAYS = {
 def tiny(kind: type[Generator], condition: Condition | None = None, **arguments: float) -> Generator:
     torch.manual_seed(0)
     condition = condition or ClassLabel(["a", "b"])
-    return kind(condition, SOURCE, dim=32, layers=2, heads=2, hidden=64, **arguments)  # type: ignore[call-arg]
+    return kind(condition, SOURCE, dim=32, layers=2, heads=2, hidden=64, **arguments)
 
 
 def codes_of(count: int, seed: int = 0) -> torch.Tensor:

@@ -194,4 +194,4 @@ def test_bad_folders_and_arguments(tmp_path: Path) -> None:
         ({"split": "test"}, "splits train and val, not 'test'"),
     ]:
         with pytest.raises(RegvqError, match=message):
-            ImageFolder(tmp_path, **options)  # type: ignore[arg-type]
+            ImageFolder(tmp_path, **options)

@@ -158,7 +158,7 @@ def test_ranks_share_the_batches_of_one_process() -> None:
     ranks = []
     for rank in range(2):
         module = numbers(24, 2)
-        module._rank = lambda rank=rank: (rank, 2)  # type: ignore[method-assign]
+        module._rank = lambda rank=rank: (rank, 2)
         ranks.append(items(module))
     assert [first + second for first, second in zip(*ranks, strict=True)] == joined
 
@@ -178,7 +178,7 @@ def test_validation_keeps_its_order_and_its_remainder() -> None:
 
 def test_a_plain_dataset_gets_plain_indices() -> None:
     plain = [{"image": torch.full((3, 1, 2), float(value))} for value in range(8)]
-    module = ImageDataModule(GivenData(plain, plain), batch_size=4)  # type: ignore[arg-type]
+    module = ImageDataModule(GivenData(plain, plain), batch_size=4)
     seen = train(Recorder(), module, max_epochs=2)
     assert sorted(torch.cat(seen[2:])[:, 0].tolist()) == list(range(8))
 

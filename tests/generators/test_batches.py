@@ -36,7 +36,7 @@ class Small(AutoregressiveGenerator):
     def sample_sequence(self, condition: Tensor, *arguments: object, **named: object) -> Tensor:
         if len(condition) > 2:
             raise torch.OutOfMemoryError("no memory")
-        return super().sample_sequence(condition, *arguments, **named)  # type: ignore[arg-type]
+        return super().sample_sequence(condition, *arguments, **named)
 
 
 @pytest.mark.parametrize(("batch", "enough"), [(4, True), (5, True), (6, False)])

@@ -71,7 +71,7 @@ def test_guidance_is_a_line_through_both_predictions() -> None:
 
 @pytest.mark.parametrize(("schedule", "middle"), [("constant", 5.0), ("linear", 3.0), ("cosine", 3.0)])
 def test_a_guidance_schedule_ends_at_the_scale(schedule: str, middle: float) -> None:
-    options = SamplingOptions(guidance=5.0, guidance_schedule=schedule)  # type: ignore[arg-type]
+    options = SamplingOptions(guidance=5.0, guidance_schedule=schedule)
     assert guidance_at(options, 1.0) == pytest.approx(5.0)
     assert guidance_at(options, 0.5) == pytest.approx(middle)
     assert guidance_at(options, 0.0) == (5.0 if schedule == "constant" else 1.0)
@@ -94,4 +94,4 @@ def test_a_guidance_schedule_ends_at_the_scale(schedule: str, middle: float) -> 
 def test_an_option_that_means_nothing_is_named(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(RegvqError, match=f"{name} must be"):
-        check_options(SamplingOptions(**wrong))  # type: ignore[arg-type]
+        check_options(SamplingOptions(**wrong))

@@ -45,7 +45,7 @@ def test_another_start_leaves_the_embeddings_alone() -> None:
 
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(RegvqError, match="init"):
-        GradientCodebook(init="zeros")  # type: ignore[arg-type]
+        GradientCodebook(init="zeros")
 
 
 def test_fewer_latents_than_asked_for_repeat() -> None:

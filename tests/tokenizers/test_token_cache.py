@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_sample_is_the_encoded_sample(cache: Path, tokenizer: ImageTokenizer) -> None:
     for split, half in (("train", DATA.train(0)), ("val", DATA.val())):
-        cached = CachedTokens(cache, split)  # type: ignore[arg-type]
+        cached = CachedTokens(cache, split)
         assert len(cached) == len(half)
         for item in range(len(half)):
             mine = cached[item]

@@ -34,7 +34,7 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
 )
 def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path, writer: object) -> None:
     path, proof = tmp_path / "last.ckpt", tmp_path / "proof"
-    writer({"state_dict": Malicious(proof)}, path)  # type: ignore[operator]
+    writer({"state_dict": Malicious(proof)}, path)
     with pytest.raises(RegvqError, match="damaged or not a checkpoint"):
         AtomicCheckpointIO().load_checkpoint(path)
     assert not proof.exists()

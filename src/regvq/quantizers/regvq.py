@@ -108,8 +108,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
     def choose(self, logits: Tensor, batch: int) -> Choice:
         step = self.steps.value
         best = logits.argmax(1).view(batch, -1)
-        if self.training:
-            logits = logits / self.sampling_temperature(step)
+        sampling_temperature = self.sampling_temperature(step)
+        if self.training and sampling_temperature != 1:  # the paper's needs no copy of [M, N]
+            logits = logits / sampling_temperature
         codes, noisy, mask = best, logits, None
         ratio = self.mask_ratio(step)
         if self.training and ratio > 0:

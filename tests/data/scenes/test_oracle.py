@@ -37,7 +37,7 @@ def figures(images: Tensor, samples: list[dict]) -> tuple[float, float, float]:
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("split", ["train", "heldout"])
 def test_clean_pictures_are_read_back(split: str, size: int) -> None:
-    dataset = Scenes(split, size)  # type: ignore[arg-type]
+    dataset = Scenes(split, size)
     samples = [dataset[index] for index in range(COUNT)]
     iou, classes, attributes = figures(torch.stack([one["image"] for one in samples]), samples)
     # At 32 px more of each small thing is edge, which belongs to two labels by halves.

@@ -43,7 +43,7 @@ def test_the_attributes_are_those_of_the_scene() -> None:
 
 @pytest.mark.parametrize("split", ["train", "val", "heldout"])
 def test_what_is_held_out_is_never_trained_on(split: str) -> None:
-    dataset = Scenes(split, 16)  # type: ignore[arg-type]
+    dataset = Scenes(split, 16)
     shown = [dataset.scene(index).combinations & set(HELD_OUT) for index in range(1000)]
     if split == "heldout":
         assert all(shown)
@@ -95,7 +95,7 @@ def test_both_halves_share_their_settings() -> None:
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(RegvqError, match="train, val and heldout"):
-        Scenes("test")  # type: ignore[arg-type]
+        Scenes("test")
     with pytest.raises(RegvqError, match="size >= 16"):
         Scenes("train", size=8)
     with pytest.raises(RegvqError, match="length >= 1"):

@@ -215,7 +215,7 @@ def _reading(assigned: NDArray[np.int64], materials: list[Material]) -> SceneRea
     label_ids = np.asarray([material.label_id for material in materials], np.int64)
     return SceneReading(
         label_map=torch.from_numpy(label_ids[assigned]),
-        class_label=2 * [*GROUNDS].index(by_label["ground"].value) + (house is not None),  # type: ignore[arg-type]
+        class_label=2 * list[str](GROUNDS).index(ground) + (house is not None),
         attributes=attributes,
     )
 
