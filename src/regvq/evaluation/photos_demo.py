@@ -23,7 +23,7 @@ from regvq.tokenizers import ImageTokenizer
 from regvq.training.precision import fast_cpu_precision
 from regvq.training.tokenizer_cli import train_tokenizer
 
-STEPS = 1500
+STEPS = 1000
 BATCH_SIZE = 16
 QUANTIZERS = ("vq", "ema-vq", "gumbel", "regvq")
 CONFIGS = ("backbone/tiny", "objective/l1", "data/photos", "trainer/cpu")

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from regvq.quantizers.codebooks import GradientCodebook
+from regvq.quantizers.codebooks import GradientCodebook, Initialisation
 from regvq.quantizers.composed import Choice, ComposedQuantizer
 from regvq.quantizers.functional import gumbel_noise
 from regvq.quantizers.heads import Head, LinearHead
@@ -26,6 +26,7 @@ class GumbelQuantizer(ComposedQuantizer):
         temperature: of the softmax in the backward pass; a number or a schedule over training steps.
         kl_weight: weight of the mean KL between a token's posterior and the uniform distribution.
         head: latents to logits; a linear head if none is given.
+        init: how the embeddings start, see ``Codebook``.
     """
 
     def __init__(
@@ -36,13 +37,14 @@ class GumbelQuantizer(ComposedQuantizer):
         temperature: float | Schedule = 1.0,
         kl_weight: float = 5e-4,
         head: Head | None = None,
+        init: Initialisation = "normal",
     ) -> None:
         head = head or LinearHead()
         super().__init__(
             codebook_size,
             dim,
             head=head,
-            codebook=GradientCodebook(loss_weight=0.0, init="normal"),
+            codebook=GradientCodebook(loss_weight=0.0, init=init),
             straight_through=SoftmaxStraightThrough(),
         )
         self.resolve_init_args(head=head)

@@ -27,6 +27,10 @@ class ImageTokenizer(nn.Module, Configurable):
         self.quant_conv = nn.Conv2d(backbone.latent_channels, quantizer.dim, 1)
         self.quantizer = quantizer
         self.post_quant_conv = nn.Conv2d(quantizer.dim, backbone.latent_channels, 1)
+        for convolution in (self.quant_conv, self.post_quant_conv):
+            # The identity, as far as the sizes allow: the quantizer starts on the backbone's own latents.
+            nn.init.dirac_(convolution.weight)
+            nn.init.zeros_(convolution.bias)
 
     @property
     def codebook_size(self) -> int:
