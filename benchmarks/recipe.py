@@ -35,7 +35,7 @@ def part(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def regvq(
-    mask_ratio: Any, sampling_temperature: Any, prior_weight: Any = 0.001, **arguments: Any
+    mask_ratio: Any, sampling_temperature: Any, prior_weight: Any, **arguments: Any
 ) -> tuple[str, dict[str, Any]]:
     """Reg-VQ with its mask, the temperature that masked places are sampled at, and its prior."""
     names = {"mask_ratio": mask_ratio, "sampling_temperature": sampling_temperature}
@@ -48,13 +48,8 @@ def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dic
     return {"class_path": f"regvq.schedules.{kind}", "init_args": arguments}
 
 
-def on_sphere(scale: float, commitment: float) -> dict[str, Any]:
-    """A cosine head with fixed scale; a large commitment, for distances on the sphere are small."""
-    return {
-        "head": part("CosineHead", scale=scale, learnable=False),
-        "straight_through": part("IdentityStraightThrough", commitment=commitment),
-    }
-
+COMMITMENT_4 = {"straight_through": part("IdentityStraightThrough", commitment=4.0)}
+RISING = ramp("Linear", 0.0, 1.0, steps=100, delay=100)
 
 TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     # As they are shipped.
@@ -64,32 +59,26 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "regvq": ("regvq", {}),
     "paper": ("regvq-paper", {"dim": 64}),
     # Baselines at other settings.
-    "vq, uniform start": ("vq", {"init": "uniform"}),
-    "vq, commitment 1": ("vq", {"commitment": 1.0}),
-    "ema-vq, decay 0.95": ("ema-vq", {"decay": 0.95}),
-    "ema-vq, commitment 0.05": ("ema-vq", {"commitment": 0.05}),
-    "gumbel, no kl": ("gumbel", {"kl_weight": 0.0, "head": part("LinearHead")}),
-    "gumbel, linear head, scale 1": ("gumbel", {"head": part("LinearHead")}),
-    "gumbel, cosine head, scale 30": ("gumbel", {"head": part("CosineHead", scale=30.0)}),
+    "vq, commitment 2": ("vq", {"commitment": 2.0}),
+    "vq, commitment 4": ("vq", {"commitment": 4.0}),
+    "ema-vq, commitment 4": ("ema-vq", {"commitment": 4.0}),
+    "gumbel, linear head": ("gumbel", {"init": "normal", "head": part("LinearHead", scale=5.0)}),
+    "gumbel, linear head, data": ("gumbel", {"head": part("LinearHead", scale=5.0)}),
+    "gumbel, cosine head": ("gumbel", {"init": "normal", "head": part("CosineHead", scale=30.0)}),
+    "gumbel, cosine head, data": ("gumbel", {"head": part("CosineHead", scale=30.0)}),
     # The mask: how many places sample, and how far.
-    "regvq, mask 0.4 at 1": regvq(0.4, 1.0),
-    "regvq, mask 0.4 at 1, prior 0.003": regvq(0.4, 1.0, 0.003),
-    "regvq, mask 0.4 at 8 to 1": regvq(0.4, ramp("Exponential", 8.0, 1.0, steps=1000)),
-    "regvq, mask 0.4 at 1 to 4": regvq(0.4, ramp("Exponential", 1.0, 4.0, steps=300, delay=900)),
-    "regvq, mask 0.7 at 40": regvq(0.7, 40.0),
-    "regvq, mask 1 at 40": regvq(1.0, 40.0),
-    "regvq, mask 0.4 to 1 at 8 to 60": regvq(
-        ramp("Linear", 0.4, 1.0, steps=400, delay=500), ramp("Exponential", 8.0, 60.0, steps=400, delay=500)
-    ),
-    # Other parts.
-    "regvq, mask 0.4 at 1, prior 0.003, rotation": regvq(
-        0.4, 1.0, 0.003, straight_through=part("RotationStraightThrough")
-    ),
-    "regvq, mask 0.4 at 1, gradient codebook": regvq(
-        0.4, 1.0, codebook=part("GradientCodebook", init="data")
-    ),
-    "regvq, mask 0.4 at 1, cosine head, scale 100": regvq(0.4, 1.0, **on_sphere(100.0, 8.0)),
-    "regvq, mask 0.4 at 1, cosine head, scale 1000": regvq(0.4, 1.0, **on_sphere(1000.0, 2.0)),
+    "regvq, mask 0 to 1 at 40, prior 0.001": regvq(RISING, 40.0, 0.001, **COMMITMENT_4),
+    "regvq, mask 0 to 1 at 40, prior 0.01": regvq(RISING, 40.0, 0.01, **COMMITMENT_4),
+    "regvq, mask 0 to 1 at 20, prior 0.01": regvq(RISING, 20.0, 0.01, **COMMITMENT_4),
+    "regvq, mask 0 to 1 at 20, prior 0.03": regvq(RISING, 20.0, 0.03, **COMMITMENT_4),
+    "regvq, mask 0.4 at 20, prior 0.01": regvq(0.4, 20.0, 0.01, **COMMITMENT_4),
+    "regvq, mask 0.4 at 40, prior 0.01": regvq(0.4, 40.0, 0.01, **COMMITMENT_4),
+    # The prior.
+    "regvq, mask 0.4 at 40, prior 0.1": regvq(0.4, 40.0, 0.1, **COMMITMENT_4),
+    "regvq, mask 0.4 at 40, prior 0.3": regvq(0.4, 40.0, 0.3, **COMMITMENT_4),
+    "regvq, prior 0.03": regvq(0.4, 40.0, 0.03),
+    "regvq, prior 0.2": regvq(0.4, 40.0, 0.2),
+    "regvq, momentum 0.97": regvq(0.4, 40.0, 0.1, posterior_momentum=0.97),
 }
 """Name of a trial: the configuration it starts from, and the quantizer's arguments that differ."""
 

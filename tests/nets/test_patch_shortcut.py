@@ -49,7 +49,9 @@ def test_few_channels_keep_what_is_smooth():
 
 def test_networks_start_with_nothing_to_add_and_learn():
     torch.manual_seed(0)
-    backbone = VQGANBackbone([8, 8, 16], 1, latent_channels=64, norm_groups=4, attention=False, shortcut=True)
+    backbone = VQGANBackbone(
+        [8, 8, 16], 1, latent_channels=64, norm_groups=4, attention=False, shortcut=True
+    )
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     rebuilt = backbone.decode(backbone.encode(images))
     torch.testing.assert_close(rebuilt, images, atol=1e-5, rtol=0)
