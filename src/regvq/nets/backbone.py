@@ -104,8 +104,8 @@ class VQGANBackbone(Backbone):
         self.shortcut = PatchShortcut(latent_channels, self.downsampling) if shortcut else None
         if shortcut:
             for last in (self.encoder.conv_out, self.decoder.conv_out):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
+                for parameter in last.parameters():
+                    nn.init.zeros_(parameter)
 
     def encode(self, images: Tensor) -> Tensor:
         latents: Tensor = self.encoder(images)

@@ -43,10 +43,10 @@ class PatchShortcut(nn.Module):
 
 
 def cosine_basis(side: int) -> Tensor:
-    """The orthonormal cosine transform (DCT-II) of ``side`` samples, a frequency a row: ``[side, side]``."""
+    """The orthonormal cosine transform (DCT-II) of ``side`` samples, one a row: ``[side, side]``."""
     frequency = torch.arange(side)[:, None]
     place = torch.arange(side)[None] + 0.5
-    basis = torch.cos(torch.pi * frequency * place / side) * (2 / side) ** 0.5
+    basis: Tensor = torch.cos(torch.pi * frequency * place / side) * (2 / side) ** 0.5
     basis[0] /= 2**0.5
     return basis
 

@@ -29,8 +29,9 @@ class ImageTokenizer(nn.Module, Configurable):
         self.post_quant_conv = nn.Conv2d(quantizer.dim, backbone.latent_channels, 1)
         for convolution in (self.quant_conv, self.post_quant_conv):
             # The identity, as far as the sizes allow: the quantizer starts on the backbone's own latents.
+            for parameter in convolution.parameters():
+                nn.init.zeros_(parameter)
             nn.init.dirac_(convolution.weight)
-            nn.init.zeros_(convolution.bias)
 
     @property
     def codebook_size(self) -> int:
