@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regvq.nets import FeatureNet, OfflineFeatures
+from regvq.nets.patch_shortcut import cosine_basis
 
 
 class Pixels(FeatureNet):
@@ -32,25 +33,21 @@ class Filters(FeatureNet):
             small = nn.functional.avg_pool2d(images, 2**scale) if scale else images
             side = self.filters.shape[2]
             padded = nn.functional.pad(small, [side // 2, (side - 1) // 2] * 2, mode="replicate")
-            response = nn.functional.conv2d(padded, self.filters, stride=2)
-            colours = nn.functional.avg_pool2d(small, 2)
-            outputs.append(torch.cat([response.relu(), (-response).relu(), colours], 1))
+            response = self.rectify(nn.functional.conv2d(padded, self.filters, stride=2))
+            outputs.append(torch.cat([response, nn.functional.avg_pool2d(small, 2)], 1))
         return outputs
+
+    def rectify(self, response: Tensor) -> Tensor:
+        """What of the filters' responses ``[B, K, h, w]`` is kept."""
+        return torch.cat([response.relu(), (-response).relu()], 1)
 
 
 class Modulus(Filters):
     """Even and odd filters in quadrature: the modulus of each pair (first-order scattering)."""
 
-    def layers(self, images: Tensor) -> list[Tensor]:
-        outputs = []
-        for scale in range(self.scales):
-            small = nn.functional.avg_pool2d(images, 2**scale) if scale else images
-            side = self.filters.shape[2]
-            padded = nn.functional.pad(small, [side // 2, (side - 1) // 2] * 2, mode="replicate")
-            even, odd = nn.functional.conv2d(padded, self.filters, stride=2).chunk(2, 1)
-            modulus = (even.square() + odd.square() + 1e-4).sqrt()
-            outputs.append(torch.cat([modulus, nn.functional.avg_pool2d(small, 2)], 1))
-        return outputs
+    def rectify(self, response: Tensor) -> Tensor:
+        even, odd = response.chunk(2, 1)
+        return (even.square() + odd.square() + 1e-4).sqrt()
 
 
 def gabor(side: int = 7, orientations: int = 6) -> Tensor:
@@ -72,9 +69,7 @@ def gabor(side: int = 7, orientations: int = 6) -> Tensor:
 
 def cosine_transform(side: int = 4) -> Tensor:
     """The cosine transform of a block in luminance and two opponent colours, without the mean."""
-    points = torch.arange(side) + 0.5
-    basis = torch.stack([(math.pi * k * points / side).cos() for k in range(side)])
-    basis = basis / basis.norm(dim=1, keepdim=True)
+    basis = cosine_basis(side)
     blocks = torch.einsum("ay,bx->abyx", basis, basis).flatten(0, 1)[1:]
     colours = torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])
     colours = colours / colours.norm(dim=1, keepdim=True)
