@@ -9,20 +9,18 @@ Fréchet distances included, but on one thread. A trial that has been run is not
 
 import argparse
 import json
-import multiprocessing
-import statistics
 import tempfile
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from jobs import run_missing, write_json
+from tables import seeds_table
 
 from regvq.data import Photos
 from regvq.evaluation import evaluate_tokenizer, sampled_tokens
 from regvq.evaluation.photos_demo import CONFIGS, Budget
-from regvq.files import write_bytes
 from regvq.nets import OfflineFeatures
 from regvq.training.tokenizer_cli import train_tokenizer
 
@@ -48,6 +46,7 @@ def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dic
     return {"class_path": f"regvq.schedules.{kind}", "init_args": arguments}
 
 
+COMMITMENT_QUARTER = {"straight_through": part("IdentityStraightThrough", commitment=0.25)}
 COMMITMENT_4 = {"straight_through": part("IdentityStraightThrough", commitment=4.0)}
 RISING = ramp("Linear", 0.0, 1.0, steps=100, delay=100)
 
@@ -66,6 +65,23 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "gumbel, linear head, data": ("gumbel", {"head": part("LinearHead", scale=5.0)}),
     "gumbel, cosine head": ("gumbel", {"init": "normal", "head": part("CosineHead", scale=30.0)}),
     "gumbel, cosine head, data": ("gumbel", {"head": part("CosineHead", scale=30.0)}),
+    "gumbel, KL 0": ("gumbel", {"kl_weight": 0.0}),
+    "gumbel, KL 0.005": ("gumbel", {"kl_weight": 0.005}),
+    "gumbel, temperature 1 to 0.3": ("gumbel", {"temperature": ramp("Exponential", 1.0, 0.3, steps=500)}),
+    "ema-vq, decay 0.97": ("ema-vq", {"decay": 0.97}),
+    "ema-vq, restart 0.1": ("ema-vq", {"restart": 0.1}),
+    # Each part of Reg-VQ taken away or changed, the others as shipped.
+    "regvq, no mask": ("regvq", {"mask_ratio": 0.0}),
+    "regvq, no prior": ("regvq", {"prior_weight": 0.0}),
+    "regvq, sampled at 1": ("regvq", {"sampling_temperature": 1.0}),
+    "regvq, mask 0.2": ("regvq", {"mask_ratio": 0.2}),
+    "regvq, mask 0.6": ("regvq", {"mask_ratio": 0.6}),
+    "regvq, commitment 0.25": ("regvq", {"straight_through": part("IdentityStraightThrough")}),
+    "regvq, rotation": ("regvq", {"straight_through": part("RotationStraightThrough", commitment=8.0)}),
+    "regvq, softmax": ("regvq", {"straight_through": part("SoftmaxStraightThrough")}),
+    "regvq, cosine head": ("regvq", {"head": part("CosineHead", scale=30.0)}),
+    "regvq, gradient codebook": ("regvq", {"codebook": part("GradientCodebook", init="data")}),
+    "regvq, the class's defaults": regvq(0.4, 1.0, 0.001, posterior_momentum=0.0, **COMMITMENT_QUARTER),
     # The mask: how many places sample, and how far.
     "regvq, mask 0 to 1 at 40, prior 0.001": regvq(RISING, 40.0, 0.001, **COMMITMENT_4),
     "regvq, mask 0 to 1 at 40, prior 0.01": regvq(RISING, 40.0, 0.01, **COMMITMENT_4),
@@ -132,19 +148,7 @@ def run_trial(name: str, budget: Budget) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The trials as aligned text, in the order in which they were asked for."""
-    names = list(dict.fromkeys(row["trial"] for row in rows))
-    width = max(len(name) for name in names)
-    lines = [f"{'trial':<{width}}{'seeds':>6}" + "".join(f"{title:>17}" for _, title, _ in FIGURES)]
-    for name in names:
-        own = [row for row in rows if row["trial"] == name]
-        cells = []
-        for key, _, places in FIGURES:
-            values = [row[key] for row in own if row[key] is not None]
-            text = "-" if not values else f"{statistics.fmean(values):.{places}f}"
-            spread = f" +-{statistics.stdev(values):.{places}f}" if len(values) > 1 else ""
-            cells.append(f"{text + spread:>17}")
-        lines.append(f"{name:<{width}}{len(own):>6}" + "".join(cells))
-    return "\n".join(lines)
+    return seeds_table(rows, "trial", FIGURES)
 
 
 def main() -> None:
@@ -163,28 +167,17 @@ def main() -> None:
     if unknown:
         parser.error(f"no trial {', '.join(unknown)}: choose of {', '.join(TRIALS)}")
     steps, crops = (5, 64) if arguments.quick else (arguments.steps, Budget.crops)
+    common = Budget(steps=steps, batch_size=arguments.batch_size, crops=crops)
+    folder = arguments.output / f"{steps}x{arguments.batch_size}"
     wanted = {
-        (name, seed): arguments.output
-        / f"{steps}x{arguments.batch_size}"
-        / f"{name.replace(' ', '_')}-{seed}.json"
+        folder / f"{name.replace(' ', '_')}-{seed}.json": (run_trial, (name, replace(common, seed=seed)))
         for name in arguments.trials or TRIALS
         for seed in arguments.seeds
     }
-    missing = [key for key, path in wanted.items() if not path.is_file()]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(arguments.jobs, mp_context=spawn) as pool:
-        common = Budget(steps=steps, batch_size=arguments.batch_size, crops=crops)
-        futures = {
-            pool.submit(run_trial, name, replace(common, seed=seed)): (name, seed) for name, seed in missing
-        }
-        for future in as_completed(futures):
-            row = future.result()
-            write_bytes(wanted[futures[future]], json.dumps(row, indent=2).encode() + b"\n")
-            print(table([row]), flush=True)
-    rows = [json.loads(path.read_text()) for path in wanted.values()]
+    rows = run_missing(wanted, arguments.jobs, lambda row: print(table([row]), flush=True))
     print(f"\n{steps} steps of {arguments.batch_size} crops\n{table(rows)}")
     if arguments.json:
-        write_bytes(arguments.json, json.dumps(rows, indent=2).encode() + b"\n")
+        write_json(arguments.json, rows)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,14 @@ def test_the_command_answers_where_nothing_else_is_installed(environment: Path, 
     assert "fit-tokenizer" in result.stdout
 
 
+def test_a_command_explains_itself_where_nothing_else_is_installed(
+    environment: Path, tmp_path: Path
+) -> None:
+    result = _run(str(environment.parent / "regvq"), "codebook", "--help", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "perplexity" in result.stdout
+
+
 def test_the_environment_has_no_torch(environment: Path, tmp_path: Path) -> None:
     result = _run(str(environment), "-c", "import torch", cwd=tmp_path)
     assert "ModuleNotFoundError" in result.stderr

@@ -118,7 +118,9 @@ def _read_config(path: Path, carried: str | None) -> Any:
                 f"file was edited): delete {CONFIG} to use the configuration inside {WEIGHTS}"
             )
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
-        raise RegvqError(f"{path} is damaged or not a model of this package") from None
+        raise RegvqError(
+            f"{path} is damaged or not a model of this package: save it again, or get it anew"
+        ) from None
     return description
 
 

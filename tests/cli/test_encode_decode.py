@@ -96,5 +96,5 @@ def test_names_that_lead_out_of_the_folder_are_refused(
     save_tokens(dataclasses.replace(load_tokens(path), names=(name,)), path)
     status, _, errors = regvq("decode", tokenizer, path, "--output", tmp_path / "inner" / "out")
     assert status == 2
-    assert "leads out of the output folder" in errors
+    assert "would be written outside the output folder" in errors
     assert not list(tmp_path.rglob("escape*"))

@@ -141,11 +141,16 @@ def test_an_edit_changes_what_the_mask_shows_and_nothing_else(
         ),
         ("map", ["--label-map", "RGB.png"], "has colours"),
         ("map", ["--label-map", "wide.png"], "is 20 x 16 pixels, this generator makes images of 16 x 16"),
-        ("map", ["--label-map", "unknown.png"], "ids from 9 to 9, known are 0 to 2"),
+        (
+            "map",
+            ["--label-map", "unknown.png"],
+            "unknown.png: a label map holds unknown ids (9): known are 0 to 2",
+        ),
         ("map", ["--label-map", "missing.png"], "there is no label map missing.png"),
         ("none", ["--temperature", "0"], "temperature must be positive, not 0.0"),
         ("none", ["--top-p", "2"], "top_p must be in (0, 1], not 2.0"),
-        ("none", ["--steps", "0"], "steps must be at least 1, not 0"),
+        ("none", ["--steps", "3"], "is no diffusion generator, it draws token after token"),
+        ("none", ["--parallel"], "leave --steps and --parallel out"),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -174,8 +179,11 @@ def test_a_long_caption_is_cut_with_a_warning(
 ) -> None:
     text = "a tree by day and the ground at night and a tree again"
     arguments = ["--caption", text, "--count", 1, "--output", tmp_path / "out.png"]
-    with pytest.warns(UserWarning, match="it was cut after"):
-        assert regvq("sample", tokenizer, generators["caption-ar"], *arguments)[0] == 0
+    status, _, err = regvq("sample", tokenizer, generators["caption-ar"], *arguments)
+    assert status == 0
+    assert err.startswith("regvq: a caption has ")
+    assert "it was cut after" in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(
@@ -226,6 +234,9 @@ def test_nothing_that_is_read_is_written_over(
 ) -> None:
     picture(16, 16).save(tmp_path / "image.png")
     Image.new("L", (16, 16), 255).save(tmp_path / "mask.png")
+    numbered = tmp_path / "maps" / "00001.png"
+    numbered.parent.mkdir()
+    numbered.write_bytes(label_map.read_bytes())
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.png")}
     assert set(before) == {"image.png", "mask.png", "map.png"}
     edit = (
@@ -239,8 +250,51 @@ def test_nothing_that_is_read_is_written_over(
     for command in (
         ("sample", tokenizer, generators["map-ar"], "--label-map", label_map, "--output", label_map),
         *((*edit, "--label-map", label_map, "--output", tmp_path / name) for name in before),
+        ("sample", tokenizer, generators["map-ar"], "--label-map", numbered, "--output", numbered.parent),
     ):
         status, _, err = regvq(*command)
         assert status == 2
         assert "is what the command reads: give another --output" in err
+    assert numbered.read_bytes() == label_map.read_bytes()
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == before
+
+
+def test_what_a_generator_never_learned_is_said(
+    generators: dict[str, Path], tokenizer: Path, tmp_path: Path, regvq: Run
+) -> None:
+    fingerprint = package.load_tokenizer(tokenizer).fingerprint()
+    condition = ClassLabel(["day", "night"])
+    source = TokenSource(32, GRID, fingerprint)
+    AutoregressiveGenerator(
+        condition, source, dim=16, layers=1, heads=2, hidden=32, condition_dropout=0
+    ).save_pretrained(tmp_path / "strict")
+    output = ("--count", 1, "--output", tmp_path / "out.PNG")
+    for options, said in (
+        ((), "an image without one is nothing that it has learned"),
+        (("--class", "day", "--guidance", 3), "--guidance is nothing that it has learned"),
+        (("--class", "day"), ""),
+    ):
+        status, _, err = regvq("sample", tokenizer, tmp_path / "strict", *options, *output)
+        assert status == 0
+        assert said in err
+        assert bool(err) == bool(said)
+    assert (tmp_path / "out.PNG").is_file()  # a grid, whatever the case of its suffix
+    assert not regvq("sample", tokenizer, generators["class-ar"], *output)[2]
+
+
+def test_a_transparent_part_of_a_mask_stays(
+    generators: dict[str, Path], tokenizer: Path, tmp_path: Path, regvq: Run
+) -> None:
+    picture(16, 16, 3).save(tmp_path / "image.png")
+    mask = np.zeros((16, 16, 4), np.uint8)
+    mask[:8, :8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    status, _, err = regvq(
+        *("edit", tokenizer, generators["none-ar"], tmp_path / "image.png"),
+        *("--mask", tmp_path / "mask.png", "--output", tmp_path / "new.png"),
+    )
+    assert status == 0, err
+    same = (pixels(tmp_path / "new.png") == pixels(tmp_path / "image.png")).all(2)
+    assert same[8:].all()
+    assert same[:, 8:].all()
+    assert not same[:8, :8].all()

@@ -59,6 +59,22 @@ def test_the_loss_is_finite_and_reaches_every_weight_that_matters(
         assert weight.grad is not None and weight.grad.isfinite().all(), name  # noqa: PT018
 
 
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_falls_on_a_toy_set(kind: type[Generator], condition: type[Condition]) -> None:
+    generator = tiny(kind, prepared(condition))
+    codes, ids = codes_of(2).repeat(4, 1, 1), generator.condition.of(Toy().batch(*(0, 1) * 4))
+    optimizer = torch.optim.Adam(generator.parameters(), 1e-2)
+    losses = []
+    for _ in range(40):
+        loss = generator.loss(codes, ids).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_toy_set_and_its_condition(kind: type[Generator]) -> None:
     """Class a is a grid of code 1, class b of code 7."""
@@ -91,10 +107,11 @@ def test_samples_have_shape_and_range(kind: type[Generator], condition: type[Con
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_known_tokens_stay(kind: type[Generator], way: str) -> None:
-    generator = tiny(kind)
-    ids = generator.condition.ids([0, 1, 1])
+def test_known_tokens_stay(kind: type[Generator], condition: type[Condition], way: str) -> None:
+    generator = tiny(kind, prepared(condition))
+    ids = generator.condition.of(Toy().batch(0, 1, 1))
     whole = codes_of(3)
     known = torch.where(
         torch.rand(whole.shape, generator=torch.Generator().manual_seed(1)) < 0.5, whole, UNKNOWN
@@ -107,10 +124,13 @@ def test_known_tokens_stay(kind: type[Generator], way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_gives_an_image_whatever_stands_beside_it(kind: type[Generator], way: str) -> None:
-    generator = tiny(kind)
-    ids = generator.condition.ids([0, 1, 1])
+def test_a_seed_gives_an_image_whatever_stands_beside_it(
+    kind: type[Generator], condition: type[Condition], way: str
+) -> None:
+    generator = tiny(kind, prepared(condition))
+    ids = generator.condition.of(Toy().batch(0, 1, 1))
     drawn = generator.sample(ids, 3, WAYS[way])
     assert torch.equal(drawn, generator.sample(ids, 3, WAYS[way]))
     assert torch.equal(drawn[1:2], generator.sample(ids[1:2], 1, replace(WAYS[way], first=1)))
@@ -118,33 +138,58 @@ def test_a_seed_gives_an_image_whatever_stands_beside_it(kind: type[Generator], 
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_sampling_changes_nothing(kind: type[Generator], way: str) -> None:
-    generator = tiny(kind).train()
+def test_sampling_changes_nothing_and_counts_its_passes(
+    kind: type[Generator], condition: type[Condition], way: str
+) -> None:
+    generator = tiny(kind, prepared(condition)).train()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     chance = torch.get_rng_state()
-    generator.sample(None, 2, WAYS[way])
+    passes: list[None] = []
+    generator.sample(None, 2, WAYS[way], report=lambda: passes.append(None))
+    assert len(passes) == generator.passes(WAYS[way])
     assert generator.training
     assert torch.equal(torch.get_rng_state(), chance)
     for name, value in generator.state_dict().items():
         assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_guidance_of_one_is_no_guidance(kind: type[Generator]) -> None:
+def test_guidance_of_one_asks_the_network_once_and_of_zero_forgets_the_condition(
+    kind: type[Generator], schedule: str, parallel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = tiny(kind)
     ids = generator.condition.ids([0, 1])
-    plain = generator.sample(ids, 2, SamplingOptions(seed=1))
-    assert torch.equal(plain, generator.sample(ids, 2, SamplingOptions(seed=1, guidance=1.0)))
-    assert not torch.equal(plain, generator.sample(ids, 2, SamplingOptions(seed=1, guidance=9.0)))
+    given = SamplingOptions(seed=1, parallel=parallel, guidance_schedule=schedule)
+    plain = generator.sample(ids, 2, given)
+    assert not torch.equal(plain, generator.sample(ids, 2, replace(given, guidance=9.0)))
+    if schedule == "constant":
+        forgotten = generator.sample(ids, 2, replace(given, guidance=0.0))
+        assert torch.equal(forgotten, generator.sample(None, 2, given))
+
+    def refuse(*_: object) -> torch.Tensor:
+        raise AssertionError("a guidance of 1 must not mix anything")
+
+    # l_0 + 1 (l_c - l_0) is l_c but for rounding: only without it the result is exactly the unguided one.
+    monkeypatch.setattr("regvq.generators.autoregressive.guided", refuse)
+    monkeypatch.setattr("regvq.generators.discrete_diffusion.guided", refuse)
+    assert torch.equal(plain, generator.sample(ids, 2, replace(given, guidance=1.0)))
+    with pytest.raises(AssertionError, match="must not mix"):
+        generator.sample(ids, 2, replace(given, guidance=2.0))
 
 
+@pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_null_condition_is_the_dropped_condition(kind: type[Generator]) -> None:
-    generator = tiny(kind, condition_dropout=0.999999).train()
+def test_the_null_condition_is_the_dropped_condition(
+    kind: type[Generator], condition: type[Condition]
+) -> None:
+    generator = tiny(kind, prepared(condition), condition_dropout=0.999999).train()
     codes = codes_of(4)
     torch.manual_seed(1)
-    dropped = generator.loss(codes, generator.condition.ids([0, 1, 0, 1])).total
+    dropped = generator.loss(codes, generator.condition.of(Toy().batch(0, 1, 0, 1))).total
     torch.manual_seed(1)
     null = generator.loss(codes, None).total
     assert torch.equal(dropped, null)
@@ -191,3 +236,5 @@ def test_what_does_not_fit_is_a_sentence(kind: type[Generator]) -> None:
         generator.sample(None, 1, known=codes_of(1) + 12)
     with pytest.raises(RegvqError, match="temperature must be positive"):
         generator.sample(None, 1, SamplingOptions(temperature=0.0))
+    with pytest.raises(RegvqError, match="guidance_schedule must be one of constant, linear, cosine"):
+        generator.sample(None, 1, SamplingOptions(guidance_schedule="quadratic"))  # type: ignore[arg-type]

@@ -18,6 +18,16 @@ def test_euclidean_logits_are_scaled_squared_distances() -> None:
     torch.testing.assert_close(functional.euclidean_logits(latents, codes, 2.0), expected)
 
 
+def test_euclidean_logits_find_the_nearest_code_far_from_the_origin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    codes = 100 + 0.01 * torch.randn(64, 8, generator=generator)
+    latents = 100 + 0.01 * torch.randn(256, 8, generator=generator)
+    nearest = torch.cdist(latents.double(), codes.double()).argmin(1)
+    found = functional.euclidean_logits(latents, codes, 1.0).argmax(1)
+    # What float32 keeps of 100 +- 0.01 is 4e-6 coarse: two codes may be equally near to that.
+    assert (found == nearest).float().mean() > 0.99
+
+
 def test_euclidean_logits_never_rise_above_zero_by_rounding() -> None:
     latents = 1000 + torch.randn(64, 8)
     assert functional.euclidean_logits(latents, latents, 1.0).max() <= 0

@@ -17,6 +17,7 @@ from regvq.quantizers import (
     Quantizer,
     RegularizedVectorQuantizer,
     SoftmaxStraightThrough,
+    VectorQuantizer,
 )
 from tests.support.ranks import run_on_ranks
 
@@ -45,6 +46,7 @@ CASES = {
     "cosine": lambda: _without_mask(CosineHead, SoftmaxStraightThrough),
     "Euclidean": lambda: _without_mask(EuclideanHead, IdentityStraightThrough),
     "running posterior": lambda: _without_mask(LinearHead, IdentityStraightThrough, posterior_momentum=0.9),
+    "VQ": lambda: VectorQuantizer(N, D, init="normal"),
     "EMA": lambda: EMAVectorQuantizer(N, D, restart=0.0, init="normal"),
 }
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
+from regvq.data import FolderData
 from regvq.data.scenes import ScenesData
 from regvq.errors import RegvqError
 from regvq.nets import IdentityBackbone
@@ -97,11 +100,37 @@ def test_workers_change_nothing(cache: Path, tokenizer: ImageTokenizer, tmp_path
     assert batch["codes"].shape == (4, 4, 4)
 
 
-@pytest.mark.parametrize("setting", [{"variants": 1}, {"shard_size": 5}])
+@pytest.mark.parametrize("setting", [{"variants": 1}, {"shard_size": 5}, {"seed": 1}])
 def test_other_settings_do_not_mix(cache: Path, tokenizer: ImageTokenizer, setting: dict[str, int]) -> None:
     (name,) = setting
     with pytest.raises(RegvqError, match=f"a cache with another {name}"):
         write_cache(cache, tokenizer, DATA, **{**SETTINGS, **setting})
+
+
+def test_other_data_of_the_same_length_do_not_mix(tokenizer: ImageTokenizer, tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        (tmp_path / colour).mkdir()
+        for number in range(4):
+            Image.new("RGB", (16, 16), colour).save(tmp_path / colour / f"{number}.png")
+    red, blue = (FolderData(str(tmp_path / colour), size=16) for colour in ("red", "blue"))
+    write_cache(tmp_path / "cache", tokenizer, red)
+    write_cache(tmp_path / "cache", tokenizer, red)
+    with pytest.raises(RegvqError, match=r"a cache with another data \(FolderData\(root='.*red', size=16"):
+        write_cache(tmp_path / "cache", tokenizer, blue)
+
+
+def test_flips_and_crops_are_stored_as_variants(tokenizer: ImageTokenizer, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    for number in range(4):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(noise).save(tmp_path / "images" / f"{number}.png")
+    data = FolderData(str(tmp_path / "images"), size=32)
+    write_cache(tmp_path / "cache", tokenizer, data, variants=4)
+    cached, half = CachedTokens(tmp_path / "cache"), data.train(0)
+    wanted = [half[variant * len(half)]["image"] for variant in range(4)]
+    assert len({image.numpy().tobytes() for image in wanted}) == 4
+    seen = {cached[epoch * len(cached)]["codes"].numpy().tobytes() for epoch in range(40)}
+    assert seen == {tokenizer.encode(image[None])[0].numpy().tobytes() for image in wanted}
 
 
 def test_another_tokenizer_does_not_mix(cache: Path) -> None:

@@ -13,7 +13,9 @@ import safetensors.numpy
 import torch
 
 from regvq.errors import RegvqError
-from regvq.tokenizers import token_file
+from regvq.nets import IdentityBackbone
+from regvq.quantizers import VectorQuantizer
+from regvq.tokenizers import ImageTokenizer, token_file
 from regvq.tokenizers.token_file import TokenFile, load_tokens, save_tokens
 
 SUFFIXES = [".npz", ".safetensors"]
@@ -76,9 +78,14 @@ def test_the_arrays_are_what_the_module_says(tmp_path: Path) -> None:
 
 
 def test_refuses_another_tokenizers(tmp_path: Path) -> None:
-    _tokens().require("0123456789abcdef", tmp_path)
-    with pytest.raises(RegvqError, match=r"made by another tokenizer \(fingerprint 0123456789abcdef"):
-        _tokens().require("fedcba9876543210", tmp_path)
+    mine, stranger = (ImageTokenizer(IdentityBackbone(4), VectorQuantizer(64, 48)) for _ in range(2))
+    tokens = _tokens(tokenizer=mine.fingerprint())
+    tokens.require(mine, tmp_path)
+    with pytest.raises(RegvqError, match=rf"made by another tokenizer \(fingerprint {tokens.tokenizer}"):
+        tokens.require(stranger, tmp_path)
+    for wrong in ({"codebook_size": 65}, {"downsampling": 8}):
+        with pytest.raises(RegvqError, match="which is not so: the file is damaged"):
+            dataclasses.replace(tokens, **wrong).require(mine, tmp_path)
 
 
 def test_names_sizes_and_codes_are_equally_many() -> None:

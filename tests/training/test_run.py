@@ -1,7 +1,9 @@
 """A run's beginning, its end, and everything in between that can go wrong."""
 
+import errno
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,17 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
 
 from regvq import load_tokenizer
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
-from regvq.quantizers import VectorQuantizer
+from regvq.losses import Objective
+from regvq.nets import VQGANBackbone
+from regvq.quantizers import RegularizedVectorQuantizer, VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
 from regvq.training import CosineRate, TokenizerTraining, TrainingInterrupted, fit
+from regvq.training.run import quiet
 
 Make = Callable[..., TokenizerTraining]
 EVERYTHING: dict[str, Any] = {"adversarial": True, "ema_decay": 0.9, "schedule": CosineRate(2)}
@@ -69,6 +76,60 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
         load_tokenizer(str(tmp_path / run / "tokenizer")).fingerprint() for run in ("whole", "pieces")
     }
     assert len(fingerprints) == 1
+
+
+def test_a_run_of_convolutions_in_mixed_precision_is_resumed_bit_for_bit(
+    make_training: Make, make_data: Any, tmp_path: Path, options: dict[str, Any], recorder: Any
+) -> None:
+    options |= {"max_steps": 6, "val_check_interval": 3, "precision": "bf16-mixed", "logger": None}
+
+    def training() -> TokenizerTraining:
+        torch.manual_seed(0)
+        backbone = VQGANBackbone([8, 8, 8], 1, 8, 4, attention=False, shortcut=True)
+        return TokenizerTraining(
+            ImageTokenizer(backbone, RegularizedVectorQuantizer(16, 8)), Objective(), ema_decay=0.9
+        )
+
+    whole, pieces = recorder(), recorder()
+    fit(training(), make_data(), tmp_path / "whole", callbacks=[whole], **options)
+    with pytest.raises(TrainingInterrupted, match="step 2; continue with"):
+        fit(
+            training(),
+            make_data(),
+            tmp_path / "pieces",
+            callbacks=[pieces, At(2, press_ctrl_c)],
+            **options,
+        )
+    fit(training(), make_data(), tmp_path / "pieces", resume=True, callbacks=[pieces], **options)
+    assert pieces.train == whole.train
+    assert pieces.val == whole.val
+
+
+def test_a_log_that_finds_no_room_stops_with_a_sentence(
+    make_training: Make,
+    data: ImageDataModule,
+    output: Path,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    options.pop("logger")
+    monkeypatch.setattr(CSVLogger, "save", full)
+    with pytest.raises(RegvqError, match=r"run has no room left \(No space left on device\): free some"):
+        fit(make_training(), data, output, **options)
+
+
+def test_a_thread_that_finds_no_room_says_it_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with quiet():
+        thread = threading.Thread(target=full)
+        thread.start()
+        thread.join()
+    assert capsys.readouterr().err == "regvq: a log cannot be written any more (No space left on device)\n"
 
 
 def test_accumulation_is_resumed_at_the_last_whole_step(
@@ -144,9 +205,14 @@ def test_nothing_to_resume(make_training: Make, data: ImageDataModule, output: P
     [
         (b"not a checkpoint", "damaged or not a checkpoint"),
         (None, "damaged or not a checkpoint"),
-        ({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, "not one of a tokenizer's training"),
-        ({"state_dict": {}}, "not a training checkpoint"),
-        ([1, 2], "not a training checkpoint"),
+        (
+            {"optimizer_states": [], "lr_schedulers": [], "loops": {}, "state_dict": {}}
+            | {"pytorch-lightning_version": "2.6.6"},
+            "not one of a tokenizer's training",
+        ),
+        # What is left of a checkpoint without its optimizers is no place to go on from.
+        ({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, "go back to another checkpoint"),
+        ([1, 2], "go back to another checkpoint"),
     ],
 )
 def test_a_foreign_or_truncated_checkpoint_is_refused(

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     tokens = load_tokens(args.tokens)
     outputs = [args.output / name for name in png_names(tokens.names)]
     tokenizer = tokenizer_arguments.load(args)
-    tokens.require(tokenizer.fingerprint(), args.tokens)
+    tokens.require(tokenizer, args.tokens)
     waiting = track(enumerate(tokens.codes), "decoding", len(outputs))
     for indices, codes in batches(waiting, PIXELS // tokenizer.downsampling**2):
         images = tokenizer.decode(codes.to(args.device)).cpu()

@@ -1,14 +1,19 @@
 """Finds the command, runs it, and turns what the user can mend into one sentence."""
 
 import argparse
+import functools
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import regvq
 from regvq.cli.help import Formatter
+from regvq.cli.terminal import notice
 from regvq.errors import RegvqError
 
 COMMANDS = (
@@ -40,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 for what the user can mend, 130 for an interruption.
     """
     try:
-        run, args = _parse(sys.argv[1:] if argv is None else argv)
-        run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = functools.partial(_warn, warnings.showwarning)
+            run, args = _parse(sys.argv[1:] if argv is None else argv)
+            run(args)
         sys.stdout.flush()
     except SystemExit as stop:  # argparse has printed what there is to say
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -101,6 +108,20 @@ def _parse(argv: Sequence[str]) -> tuple[Callable[[argparse.Namespace], None], a
 
 def _module(command: str) -> ModuleType:
     return importlib.import_module(f"regvq.cli.{command.replace('-', '_')}")
+
+
+def _warn(
+    otherwise: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    *rest: Any,
+) -> None:
+    """What this package warns of as a sentence, without the line of source that says it."""
+    if Path(filename).is_relative_to(Path(regvq.__file__).parent):
+        notice(str(message))
+    else:
+        otherwise(message, category, filename, *rest)
 
 
 def _fail(sentence: str, status: int) -> int:

@@ -1,8 +1,8 @@
 """Draw a part of an image anew.
 
-The mask is a picture of the image's size: where it is not black, the image is drawn anew, token by token,
-under the condition that is given; everywhere else it stays as it is. The image has the size that the
-generator makes.
+The mask is a picture of the image's size: where it is neither black nor transparent, the image is drawn
+anew, token by token, under the condition that is given; everywhere else it stays as it is. The image has
+the size that the generator makes.
 
 Example:
   regvq edit runs/scenes/tokenizer runs/scenes-diffusion/generator photo.png --mask mask.png \
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         RegvqError: image or mask cannot be read or have another size, or an option is wrong.
     """
     inputs = (args.image, args.mask, *(args.label_map or ()))
-    generator_arguments.keep_inputs(args.output, inputs)
+    generator_arguments.keep_inputs([args.output], inputs)
     sampler = generator_arguments.load(args)
     ids = generator_arguments.condition_ids(args, sampler)
     if len(ids) > 1:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     from regvq.generators import UNKNOWN
 
     image = load_image(args.image)
-    mask = (load_image(args.mask) > -1).any(0)
+    mask = (load_image(args.mask, page="black") > -1).any(0)
     for path, shape in ((args.image, image.shape[1:]), (args.mask, mask.shape)):
         if tuple(shape) != sampler.size:
             raise RegvqError(

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=image_arguments.not_negative,
         default=0,
         metavar="N",
         help="of a data set: processes that prepare images (default: this one)",

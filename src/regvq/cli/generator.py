@@ -1,7 +1,7 @@
 """The generator named on the command line, its condition, and how it is sampled."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,17 +86,19 @@ class Sampler:
 
     def images(self, condition: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         """An image for each row of ids ``condition`` [M, P]: ``[M, 3, H, W]`` in [-1, 1]."""
-        import torch
-
         from regvq.generators.batches import sample_in_batches
 
         with progress("sampling", len(condition)) as report:
-            codes = sample_in_batches(
-                self.generator, condition, self.options, self.batch_size, known, report, notice
+            return sample_in_batches(
+                self.generator,
+                condition,
+                self.options,
+                self.batch_size,
+                known,
+                self.tokenizer.decode,
+                report,
+                notice,
             )
-        device = self.generator.device
-        parts = [self.tokenizer.decode(part.to(device)).cpu() for part in codes.split(self.batch_size)]
-        return torch.cat(parts)
 
 
 def load(args: argparse.Namespace) -> Sampler:
@@ -110,11 +112,18 @@ def load(args: argparse.Namespace) -> Sampler:
     tokenizer = tokenizer_arguments.load(args)
     with working("loading the generator"):
         import regvq
+        from regvq.generators import DiscreteDiffusionGenerator
         from regvq.generators.sampling import check_options
         from regvq.types import SamplingOptions
 
         generator = regvq.load_generator(args.generator)
         generator.require(tokenizer, str(args.tokenizer))
+        in_steps = args.parallel or args.steps is not None
+        if in_steps and not isinstance(generator, DiscreteDiffusionGenerator):
+            raise RegvqError(
+                f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
+                "and --parallel out"
+            )
         generator.to(args.device)
     given = {
         name: getattr(args, name)
@@ -134,10 +143,10 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
     Raises:
         RegvqError: a value is not one of the condition's, or the generator takes another condition.
     """
-    import torch
-
     condition = sampler.generator.condition
     kind = type(condition).__name__
+    given = any(getattr(args, name) is not None for name in CONDITIONS)
+    _say_what_null_means(sampler, given)
     for name, owner in CONDITIONS.items():
         values = getattr(args, name)
         if values is None:
@@ -149,23 +158,49 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
                 f"this generator does not take --{name.replace('_', '-')} (its condition is {kind}): "
                 f"{advice}"
             )
-        read = [condition.read(text) for text in values]
         if name == "label_map":
-            for path, value in zip(values, read, strict=True):
-                _check_size(path, value, sampler.size)
-            return condition.ids(torch.stack(read))
-        return condition.ids(read)
+            return _label_map_ids(values, sampler)
+        return condition.ids([condition.read(text) for text in values])
     return condition.null(1)
 
 
-def keep_inputs(output: Path, inputs: Iterable[Path | str]) -> None:
+def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
     """Refuses to write over what the command reads.
 
     Raises:
-        RegvqError: ``output`` is one of ``inputs``.
+        RegvqError: one of ``outputs`` is one of ``inputs``.
     """
-    if output.resolve() in {Path(path).resolve() for path in inputs}:
-        raise RegvqError(f"{output} is what the command reads: give another --output")
+    read = {Path(path).resolve() for path in inputs}
+    for output in outputs:
+        if output.resolve() in read:
+            raise RegvqError(f"{output} is what the command reads: give another --output")
+
+
+def _say_what_null_means(sampler: Sampler, given: bool) -> None:
+    """Conditions that training never dropped cannot be left out, nor steered by."""
+    generator = sampler.generator
+    if generator.condition_dropout > 0 or generator.condition.length == 0:
+        return
+    if not given or sampler.options.guidance != 1:
+        what = "--guidance" if given else "an image without one"
+        notice(
+            f"this generator was trained with a condition for every image (condition_dropout 0): {what} is "
+            "nothing that it has learned"
+        )
+
+
+def _label_map_ids(paths: Sequence[str], sampler: Sampler) -> "Tensor":
+    import torch
+
+    rows = []
+    for path in paths:
+        label_map = sampler.generator.condition.read(path)
+        _check_size(path, label_map, sampler.size)
+        try:
+            rows.append(sampler.generator.condition.ids(label_map[None]))
+        except RegvqError as error:
+            raise RegvqError(f"{path}: {error}") from None
+    return torch.cat(rows)
 
 
 def _check_size(path: str, label_map: "Tensor", size: tuple[int, int]) -> None:

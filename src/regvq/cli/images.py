@@ -43,6 +43,14 @@ def positive(text: str) -> int:
     return value
 
 
+def not_negative(text: str) -> int:
+    """An integer argument of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {value}")
+    return value
+
+
 @dataclass
 class Images:
     """The images that a command was given, read one after another; unreadable ones are counted.
@@ -136,7 +144,10 @@ def png_names(names: Iterable[str]) -> list[str]:
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not path.name or "\0" in name:
-            raise RegvqError(f"an image is named {name!r}, which leads out of the output folder")
+            raise RegvqError(
+                f"the tokens name an image {name!r}, which would be written outside the output folder: "
+                "encode the images again, or get the file from somebody you trust"
+            )
         taken[_unused(str(path.with_suffix(".png")), taken)] = name
     return list(taken)
 

@@ -37,19 +37,20 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: a folder, a condition or an option is wrong, or the output cannot be written.
     """
-    generator_arguments.keep_inputs(args.output, args.label_map or ())
     sampler = generator_arguments.load(args)
-    ids = generator_arguments.condition_ids(args, sampler)
+    ids = generator_arguments.condition_ids(args, sampler).repeat_interleave(args.count, 0)
+    as_grid = args.output.suffix.lower() == ".png"
+    files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
+    generator_arguments.keep_inputs([args.output] if as_grid else files, args.label_map or ())
 
     from torchvision.utils import make_grid
 
     from regvq.data.images import save_png
 
-    images = sampler.images(ids.repeat_interleave(args.count, 0))
-    if args.output.suffix == ".png":
+    images = sampler.images(ids)
+    if as_grid:
         save_png(make_grid(images, nrow=args.count, padding=2, pad_value=1.0), args.output)
-        print(f"{len(images)} images in {args.output}")
-        return
-    for number, image in enumerate(images):
-        save_png(image, args.output / f"{number:05d}.png")
+    else:
+        for image, file in zip(images, files, strict=True):
+            save_png(image, file)
     print(f"{len(images)} images in {args.output}")

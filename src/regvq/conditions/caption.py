@@ -49,6 +49,7 @@ class Caption(Condition):
         self._length = length
         self.learn_from = learn_from
         self._pairs = None if byte_pairs is None else _load(byte_pairs)
+        self._has_warned = False
 
     @property
     def size(self) -> int:
@@ -78,24 +79,39 @@ class Caption(Condition):
         self.resolve_init_args(byte_pairs=pairs.to_str())
 
     def ids(self, values: Sequence[str]) -> Tensor:
-        """Sentences to ``[B, P]``; warns where one is cut."""
+        """Sentences to ``[B, P]``; warns of every one that is cut."""
+        rows, cut = self._rows(values)
+        for sentence in cut:
+            warnings.warn(sentence, stacklevel=2)
+        return rows
+
+    def of(self, batch: Sample) -> Tensor:
+        """The ids of a batch of samples; warns of the first caption that is cut, and of no other."""
+        require_key(batch, "caption", type(self).__name__)
+        rows, cut = self._rows(batch["caption"])
+        if cut and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"{cut[0]} (others are cut without a word)", stacklevel=2)
+        return rows
+
+    def _rows(self, values: Sequence[str]) -> tuple[Tensor, list[str]]:
+        """The ids, and a sentence on each caption that was cut."""
         if self._pairs is None:
             raise RegvqError("these captions have learned no byte pairs yet: call prepare first")
-        rows = torch.full((len(values), self._length), NULL, dtype=torch.int64)
+        rows, cut = torch.full((len(values), self._length), NULL, dtype=torch.int64), []
         for row, text in zip(rows, values, strict=True):
             if not text.strip():
                 raise RegvqError("a caption is empty: say something, or generate without a condition")
             encoding = self._pairs.encode(text, add_special_tokens=False)
             if len(encoding.ids) > self._length:
                 end = encoding.offsets[self._length - 1][1]
-                warnings.warn(
+                cut.append(
                     f"a caption has {len(encoding.ids)} tokens, {self._length} fit: it was cut after "
-                    f"…{text[max(0, end - 30) : end]!r}, without {text[end:].strip()!r}",
-                    stacklevel=2,
+                    f"…{text[max(0, end - 30) : end]!r}, without {text[end:].strip()!r}"
                 )
             kept = encoding.ids[: self._length]
             row[: len(kept)] = torch.tensor(kept)
-        return rows
+        return rows, cut
 
     def read(self, text: str) -> str:
         """The sentence itself."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from regvq.conditions.base import Condition
+from regvq.conditions.base import Condition, require_key
 from regvq.data import Sample
 from regvq.errors import RegvqError
 
@@ -33,6 +33,7 @@ class ClassLabel(Condition):
     def prepare(self, dataset: Dataset[Sample], grid: tuple[int, int]) -> None:
         """Takes the names that the data set knows."""
         if not self.classes:
+            require_key(dataset[0], "class_label", "ClassLabel")
             self.classes = tuple(getattr(dataset, "class_names", ()))
             self.resolve_init_args(classes=self.classes)
         if not self.classes:

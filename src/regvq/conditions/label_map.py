@@ -1,6 +1,7 @@
-"""A label map as one id a cell."""
+"""A label map as one id a token."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,26 +11,33 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from regvq.conditions.base import Condition
+from regvq.conditions.base import Condition, require_key
+from regvq.conditions.label_patterns import cells_of_tokens, frequent_patterns, majority, nearest_patterns
 from regvq.data import Sample
+from regvq.data.base import size_of
 from regvq.errors import RegvqError
+
+_WELL_COVERED = 0.95
 
 
 class LabelMap(Condition):
-    """Which of a set of named labels each part of the image has.
+    """Which of a set of named labels each part of the image has: one id a token.
 
-    The image is divided into cells, ``cells_per_token`` by ``cells_per_token`` for every token; a cell's
-    id is the label that most of its pixels have (the lowest of several).
-
-    The ids do not run row by row over the whole map. First come the cells at the upper left corner of
-    every token, in the order of the tokens, then their right neighbours, and so on: so the cells of a
-    token lie at the same distances before it wherever it is, which is what a transformer with relative
-    positions finds out first.
+    The image is divided into cells, ``cells_per_token`` by ``cells_per_token`` for every token; a cell has
+    the label that most of its pixels have (the lowest of several). Where a token is one cell, its id is
+    that label. Finer cells are named together: a token's id stands for the pattern of its cells, so that
+    the edges inside it are known and the condition is no longer than the image. The patterns are learned
+    from the training data, as the byte pairs of captions are, and travel with the generator; one that is
+    not among them takes the id of the pattern that it shares the most cells with.
 
     Args:
         cells_per_token: along each side of a token; 1 is the token grid itself.
         labels: names in the order of the ids of a map; read from the data where none are given.
         grid: rows and columns of the token grid; read from the tokenizer where none is given.
+        vocabulary: patterns of several labels at most, the most frequent ones.
+        learn_from: label maps of the training data that patterns are learned from, at most.
+        patterns: the learned ones, each the labels of a token's cells row by row; learned from the data
+            where none are given.
     """
 
     key: ClassVar[str | None] = "label_map"
@@ -39,17 +47,28 @@ class LabelMap(Condition):
         cells_per_token: int = 1,
         labels: Sequence[str] = (),
         grid: tuple[int, int] | None = None,
+        vocabulary: int = 4096,
+        learn_from: int = 2000,
+        patterns: Sequence[Sequence[int]] | None = None,
     ) -> None:
         if cells_per_token < 1:
             raise RegvqError(f"cells_per_token must be at least 1, not {cells_per_token}")
+        if vocabulary < 0 or learn_from < 1:
+            raise RegvqError(
+                f"label maps need vocabulary >= 0 and learn_from >= 1, not {vocabulary} and {learn_from}"
+            )
         self.cells_per_token = cells_per_token
         self.labels = tuple(labels)
         self.grid = None if grid is None else (grid[0], grid[1])
+        self.vocabulary = vocabulary
+        self.learn_from = learn_from
+        self._learned = patterns is not None or cells_per_token == 1
+        self._patterns = self._table(patterns or ())
 
     @property
     def size(self) -> int:
-        """Number of labels, and null."""
-        return len(self.labels) + 1
+        """Number of labels and patterns, and null."""
+        return len(self._patterns) + 1
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -64,33 +83,39 @@ class LabelMap(Condition):
 
     @property
     def length(self) -> int:
-        """Number of cells."""
+        """Number of tokens."""
         rows, columns = self.cells
-        return rows * columns
+        return rows * columns // self.cells_per_token**2
 
     def prepare(self, dataset: Dataset[Sample], grid: tuple[int, int]) -> None:
-        """Takes the names that the data set knows, and the token grid."""
+        """Takes the names that the data set knows, and the token grid, and learns the patterns."""
         self.grid = grid
         self.labels = self.labels or tuple(getattr(dataset, "label_names", ()))
-        self.resolve_init_args(grid=grid, labels=self.labels)
         if not self.labels:
+            require_key(dataset[0], "label_map", "LabelMap")
             raise RegvqError("this data does not name its labels: give condition.init_args.labels")
+        if not self._learned:
+            maps = _label_maps(dataset, self.learn_from)
+            cells = (self._cells(self._checked(one[None])) for one in maps)
+            found, covered = frequent_patterns(cells, self.vocabulary)
+            if covered < _WELL_COVERED:
+                warnings.warn(
+                    f"the {len(found)} most frequent label patterns cover {covered:.0%} of the tokens; "
+                    "of the others the nearest pattern is shown: raise condition.init_args.vocabulary, or "
+                    "lower cells_per_token",
+                    stacklevel=2,
+                )
+            self._learned = True
+            self.resolve_init_args(patterns=found)
+        self._patterns = self._table(self.init_args["patterns"] or ())
+        self.resolve_init_args(grid=grid, labels=self.labels)
 
     def ids(self, values: Tensor) -> Tensor:
         """Maps ``[B, H, W]`` of label numbers, sides multiples of the cells, to ``[B, P]``."""
-        maps = torch.as_tensor(values).to(torch.int64)
-        rows, columns = self.cells
-        if maps.ndim != 3 or maps.shape[1] % rows or maps.shape[2] % columns:
-            raise RegvqError(
-                f"a label map of {' x '.join(map(str, maps.shape[1:]))} does not divide into {rows} x "
-                f"{columns} cells: give it the size of the generated images"
-            )
-        if maps.numel() and (maps.min() < 0 or maps.max() >= len(self.labels)):
-            raise RegvqError(
-                f"a label map holds ids from {int(maps.min())} to {int(maps.max())}, known are 0 to "
-                f"{len(self.labels) - 1}: map unknown ids to one of these"
-            )
-        return self._planes(self._majority(maps)) + 1
+        maps = self._checked(torch.as_tensor(values).to(torch.int64))
+        if not self._learned:
+            raise RegvqError("this label map has learned no patterns yet: call prepare first")
+        return nearest_patterns(self._cells(maps), self._patterns.to(maps.device)) + 1
 
     def read(self, text: str) -> Tensor:
         """A PNG of label numbers (grey or palette, one number a pixel) as ``[H, W]`` int64."""
@@ -103,28 +128,46 @@ class LabelMap(Condition):
                 pixels = np.array(image)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise RegvqError(f"{path} cannot be read as a label map: {error}") from None
-        if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
+        if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
             raise RegvqError(
                 f"{path} has colours (mode {mode}); a label map has one number a pixel: save it as a grey "
                 f"or palette PNG of label numbers"
             )
         return torch.from_numpy(pixels.astype(np.int64))
 
-    def _majority(self, maps: Tensor) -> Tensor:
-        """The most frequent label of every cell: ``[B, rows, columns]``."""
+    def _checked(self, maps: Tensor) -> Tensor:
         rows, columns = self.cells
-        batch, height, width = maps.shape
-        pixels = maps.view(batch, rows, height // rows, columns, width // columns)
-        pixels = pixels.transpose(2, 3).reshape(batch, rows, columns, -1)
-        counts = torch.zeros(batch, rows, columns, len(self.labels), dtype=torch.int32, device=maps.device)
-        counts.scatter_add_(3, pixels, torch.ones_like(pixels, dtype=torch.int32))
-        # Of equal counts the lowest label: less than one is taken off for each step up.
-        scaled = counts * len(self.labels) - torch.arange(len(self.labels), device=maps.device)
-        return scaled.argmax(3)
+        if maps.ndim != 3 or maps.shape[1] % rows or maps.shape[2] % columns:
+            raise RegvqError(
+                f"a label map of {' x '.join(map(str, maps.shape[1:]))} does not divide into {rows} x "
+                f"{columns} cells: give it the size of the generated images"
+            )
+        unknown = maps[(maps < 0) | (maps >= len(self.labels))].unique().tolist()
+        if unknown:
+            few = ", ".join(map(str, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+            raise RegvqError(
+                f"a label map holds unknown ids ({few}): known are 0 to {len(self.labels) - 1}; map the "
+                "others to one of these"
+            )
+        return maps
 
-    def _planes(self, cells: Tensor) -> Tensor:
-        """``[B, rows, columns]`` to ``[B, P]`` in the order that the class describes."""
-        step = self.cells_per_token
-        batch, rows, columns = cells.shape
-        split = cells.view(batch, rows // step, step, columns // step, step)
-        return split.permute(0, 2, 4, 1, 3).reshape(batch, -1)
+    def _cells(self, maps: Tensor) -> Tensor:
+        """The labels of every token's cells: ``[B, P, cells_per_token^2]``."""
+        rows, columns = self.cells
+        return cells_of_tokens(majority(maps, rows, columns, len(self.labels)), self.cells_per_token)
+
+    def _table(self, patterns: Sequence[Sequence[int]]) -> Tensor:
+        """All patterns in the order of their ids, first those of one label alone: ``[size - 1, cells]``."""
+        cells = self.cells_per_token**2
+        if any(len(pattern) != cells for pattern in patterns):
+            raise RegvqError(f"every pattern of a label map must name the labels of {cells} cells")
+        plain = torch.arange(len(self.labels))[:, None].expand(-1, cells)
+        mixed = torch.tensor([list(pattern) for pattern in patterns], dtype=torch.int64)
+        return torch.cat([plain, mixed.view(-1, cells)])
+
+
+def _label_maps(dataset: Dataset[Sample], limit: int) -> Iterator[Tensor]:
+    for item in range(min(limit, size_of(dataset))):
+        sample = dataset[item]
+        require_key(sample, "label_map", "LabelMap")
+        yield torch.as_tensor(sample["label_map"]).to(torch.int64)

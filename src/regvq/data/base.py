@@ -7,6 +7,8 @@ from typing import Any, cast
 import numpy as np
 from torch.utils.data import Dataset
 
+from regvq.configurable import Configurable
+
 Sample = dict[str, Any]
 
 
@@ -52,7 +54,7 @@ class ImageDataset(Dataset[Sample], ABC):
         """Makes item ``item`` in ``[0, len)``; all chance is drawn from ``rng``."""
 
 
-class ImageData(ABC):
+class ImageData(Configurable, ABC):
     """A training and a validation data set that share their settings, so that nothing is said twice."""
 
     @abstractmethod

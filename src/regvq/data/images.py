@@ -23,17 +23,18 @@ MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, Pillow's own threshol
 _SIXTEEN_BIT = 65535.0
 
 
-def load_image(source: Path | str | bytes, enough: int | None = None) -> Tensor:
+def load_image(source: Path | str | bytes, enough: int | None = None, page: str = "white") -> Tensor:
     """Reads an image file, or the bytes of one.
 
-    Greyscale, palette and CMYK become RGB. Transparency is laid on white, the colour that such pictures
-    are drawn for. 16-bit greyscale is scaled, not clipped. The camera's rotation (EXIF) is applied. Of an
-    animation the first frame is taken.
+    Greyscale, palette and CMYK become RGB. Transparency is laid on white, the colour that most such
+    pictures are drawn for. 16-bit greyscale is scaled, not clipped. The camera's rotation (EXIF) is
+    applied. Of an animation the first frame is taken.
 
     Args:
         source: a path, or the content of an image file.
         enough: where no side need be longer than this (pixels), a JPEG may come out at 1/2, 1/4 or 1/8 of
             its size, no side shorter than this: many times faster for camera pictures.
+        page: colour that transparency is laid on.
 
     Returns:
         float32 ``[3, H, W]`` in [-1, 1].
@@ -52,7 +53,7 @@ def load_image(source: Path | str | bytes, enough: int | None = None) -> Tensor:
                 _check_size(image.size, name)
                 if enough is not None:
                     image.draft(None, (enough, enough))
-                rgb = _to_rgb(image, name)
+                rgb = _to_rgb(image, name, page)
         except (RegvqError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise _explained(error, name) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -129,7 +130,7 @@ def _open(source: Path | str | bytes) -> Image.Image:
     return Image.open(source, formats=FORMATS)
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def _to_rgb(image: Image.Image, name: str, page: str) -> np.ndarray:
     """The decoded picture as float32 ``[H, W, 3]`` in [-1, 1]."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):
@@ -137,8 +138,7 @@ def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
         return np.repeat(grey[:, :, None], 3, axis=2)
     if upright.has_transparency_data:
         layers = upright.convert("RGBA")
-        page = Image.new("RGBA", layers.size, "white")
-        upright = Image.alpha_composite(page, layers)
+        upright = Image.alpha_composite(Image.new("RGBA", layers.size, page), layers)
     return np.asarray(upright.convert("RGB"), dtype=np.float32) / 127.5 - 1
 
 

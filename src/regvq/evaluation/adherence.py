@@ -71,19 +71,20 @@ def adherence(
         raise RegvqError(f"the oracle cannot read a {type(condition).__name__} back from an image")
     figure = FIGURES[type(condition)]
     ids = torch.cat([condition.of(_as_batch(scene)) for scene in scenes])
-    codes = sample_in_batches(generator, ids, options, batch_size, report=report)
     originals = torch.stack([scene["image"] for scene in scenes])
     with EvalMode(tokenizer):
         device = generator.device
-        samples = torch.cat([tokenizer.decode(part.to(device)).cpu() for part in codes.split(batch_size)])
+        samples = sample_in_batches(
+            generator, ids, options, batch_size, finish=tokenizer.decode, report=report
+        )
         rebuilt = torch.cat(
             [tokenizer.reconstruct(part.to(device)).cpu() for part in originals.split(batch_size)]
         )
     return Adherence(
         condition=type(condition).__name__,
         figure=figure,
-        value=_score(figure, samples, scenes),
-        ceiling=_score(figure, rebuilt, scenes),
+        value=score(figure, samples, scenes),
+        ceiling=score(figure, rebuilt, scenes),
         images=len(scenes),
         samples=samples[:keep],
     )
@@ -116,7 +117,8 @@ def attribute_accuracy(readings: Sequence[SceneReading], wanted: Sequence[dict[s
     return sum(hits) / len(hits)
 
 
-def _score(figure: str, images: Tensor, scenes: Sequence[Sample]) -> float:
+def score(figure: str, images: Tensor, scenes: Sequence[Sample]) -> float:
+    """One of ``FIGURES`` of images ``[M, 3, H, W]`` in [-1, 1] that are to show ``scenes``: in [0, 1]."""
     readings = SceneOracle().read_batch(images)
     if figure == "mean IoU":
         read = torch.stack([reading.label_map for reading in readings])

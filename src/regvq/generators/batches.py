@@ -1,5 +1,6 @@
 """Many images, a batch after the other, in the memory there is."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,9 @@ from regvq.errors import RegvqError
 from regvq.generators.base import Generator
 from regvq.types import SamplingOptions
 
+# On the CPU, and in the libraries beside it, torch has no class of its own for a full memory.
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+
 
 def sample_in_batches(
     generator: Generator,
@@ -17,13 +21,14 @@ def sample_in_batches(
     options: SamplingOptions,
     batch_size: int,
     known: Tensor | None = None,
+    finish: Callable[[Tensor], Tensor] = lambda codes: codes,
     report: Callable[[int], None] = lambda images: None,
     notice: Callable[[str], None] = lambda sentence: None,
 ) -> Tensor:
-    """Draws an image for each row of ``condition``: codes ``[M, h, w]`` on the CPU.
+    """Draws an image for each row of ``condition``: codes ``[M, h, w]``, or what ``finish`` makes of them.
 
-    Because every image has its own stream of chance, the batches do not show in the result. Where memory
-    runs out, the batch is halved once.
+    Because every image has its own stream of chance, the batches do not show in the result, which lies on
+    the CPU. Where memory runs out, in drawing or in finishing, the batch is halved once.
 
     Args:
         generator: on the device that is to compute.
@@ -31,7 +36,8 @@ def sample_in_batches(
         options: ``first`` is the number of the first of all.
         batch_size: images at once.
         known: ``[M, h, w]``, see ``Generator.sample``.
-        report: called with the number of finished images.
+        finish: what becomes of a batch of codes, e.g. ``tokenizer.decode``.
+        report: called after every pass of the network with the number of images that it amounts to.
         notice: called with what the user should know.
 
     Raises:
@@ -48,23 +54,27 @@ def sample_in_batches(
                 len(ids),
                 replace(options, first=options.first + done),
                 None if known is None else known[rows],
+                _count_passes(report, done, len(ids), generator.passes(options)),
             )
+            parts.append(finish(codes).cpu())
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            if halved or batch_size == 1:
+            if halved or len(ids) == 1:
                 raise RegvqError(
                     f"not enough memory to sample {len(ids)} images at once: give a smaller batch size"
                 ) from None
-            halved, batch_size = True, batch_size // 2
+            halved, batch_size = True, len(ids) // 2
             notice(f"memory ran out: going on with {batch_size} images at once")
             continue
-        parts.append(codes.cpu())
         done += len(ids)
-        report(done)
-    return torch.cat(parts) if parts else torch.empty(0, *generator.source.grid, dtype=torch.int64)
+    return torch.cat(parts) if parts else finish(torch.empty(0, *generator.source.grid, dtype=torch.int64))
+
+
+def _count_passes(report: Callable[[int], None], done: int, images: int, passes: int) -> Callable[[], None]:
+    numbers = itertools.count(1)
+    return lambda: report(done + images * next(numbers) // passes)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # On the CPU torch has no class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _OUT_OF_MEMORY)

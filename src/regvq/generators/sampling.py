@@ -1,12 +1,20 @@
 """Drawing tokens: pure functions of logits and of uniform numbers."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.types import SamplingOptions
+
+_GROWTH: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "linear": lambda progress: progress,
+    "cosine": lambda progress: (1 - math.cos(math.pi * progress)) / 2,
+}
+"""How much of the guidance acts at a progress in [0, 1]."""
 
 
 def check_options(options: SamplingOptions) -> None:
@@ -25,6 +33,10 @@ def check_options(options: SamplingOptions) -> None:
     for name, value, allowed, rule in rules:
         if not allowed:
             raise RegvqError(f"{name} must be {rule}, not {value}")
+    if options.guidance_schedule not in _GROWTH:
+        raise RegvqError(
+            f"guidance_schedule must be one of {', '.join(_GROWTH)}, not {options.guidance_schedule!r}"
+        )
 
 
 def uniforms(options: SamplingOptions, batch_size: int, *shape: int) -> Tensor:
@@ -77,12 +89,7 @@ def pick(probability: Tensor, uniform: Tensor) -> Tensor:
 
 def guidance_at(options: SamplingOptions, progress: float) -> float:
     """The scale at ``progress`` in [0, 1] of the sampling."""
-    growth = {
-        "constant": 1.0,
-        "linear": progress,
-        "cosine": (1 - math.cos(math.pi * progress)) / 2,
-    }[options.guidance_schedule]
-    return 1 + (options.guidance - 1) * growth
+    return 1 + (options.guidance - 1) * _GROWTH[options.guidance_schedule](progress)
 
 
 def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:

@@ -29,8 +29,10 @@ class Quantizer(nn.Module, Configurable, ABC):
 
     def __init__(self, codebook_size: int, dim: int) -> None:
         super().__init__()
-        if codebook_size < 1 or dim < 1:
-            raise RegvqError(f"codebook_size and dim must be at least 1, not {codebook_size} and {dim}")
+        if not all(isinstance(size, int) and size >= 1 for size in (codebook_size, dim)):
+            raise RegvqError(
+                f"codebook_size and dim must be whole numbers of at least 1, not {codebook_size} and {dim}"
+            )
         self.codebook_size = codebook_size
         self.dim = dim
 
@@ -56,7 +58,8 @@ class Quantizer(nn.Module, Configurable, ABC):
         grid = self._grid(z)
         with torch.autocast(z.device.type, enabled=False):
             flat = self.quantize(z.float().flatten(2).transpose(1, 2))
-        flat.stats.update(self._usage_stats(flat.codes))
+        # Of the best matches: that is what encoding will give, however many places sample now.
+        flat.stats.update(self._usage_stats(flat.best_codes))
         return dataclasses.replace(
             flat,
             quantized=self._to_grid(flat.quantized, grid).to(z.dtype),

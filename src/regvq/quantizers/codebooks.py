@@ -102,7 +102,7 @@ class EMACodebook(Codebook):
 
     def __init__(self, decay: float = 0.99, restart: float = 0.5, init: Initialisation = "data") -> None:
         super().__init__(init)
-        if not 0 <= decay < 1 or restart < 0:
+        if not (0 <= decay < 1 and restart >= 0):
             raise RegvqError(f"decay in [0, 1) and restart >= 0, not {decay} and {restart}")
         self.decay, self.restart = decay, restart
 

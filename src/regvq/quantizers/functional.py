@@ -12,6 +12,9 @@ from torch import Tensor
 
 def euclidean_logits(latents: Tensor, codes: Tensor, variance: Tensor | float) -> Tensor:
     """``-|h - e|^2 / (2 variance)`` of ``latents`` [M, D] and ``codes`` [N, D]: ``[M, N]``."""
+    # Far from the origin the squares would swallow the differences. A shift of both changes nothing else.
+    centre = codes.detach().mean(0)
+    latents, codes = latents - centre, codes - centre
     squared = latents.square().sum(1, keepdim=True) - 2 * latents @ codes.T + codes.square().sum(1)
     return squared.clamp_min(0) / (-2 * variance)
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from regvq.errors import RegvqError
 from regvq.quantizers.codebooks import GradientCodebook, Initialisation
 from regvq.quantizers.composed import Choice, ComposedQuantizer
 from regvq.quantizers.functional import gumbel_noise
@@ -49,6 +50,8 @@ class GumbelQuantizer(ComposedQuantizer):
         )
         self.resolve_init_args(head=head)
         self.temperature = bounded_schedule("temperature", temperature, low=1e-6)
+        if not kl_weight >= 0:
+            raise RegvqError(f"kl_weight must not be negative, not {kl_weight}")
         self.kl_weight = kl_weight
 
     def choose(self, logits: Tensor, batch: int) -> Choice:

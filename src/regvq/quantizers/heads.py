@@ -51,6 +51,8 @@ class EuclideanHead(Head):
 
     def __init__(self, decay: float = 0.99) -> None:
         super().__init__()
+        if not 0 <= decay < 1:
+            raise RegvqError(f"a Euclidean head's decay must be in [0, 1), not {decay}")
         self.decay = decay
         self.register_buffer("variance", torch.zeros(()))
 

@@ -34,7 +34,7 @@ from regvq.errors import RegvqError
 from regvq.files import write_bytes
 from regvq.tokenizers.image_tokenizer import ImageTokenizer
 
-FORMAT, VERSION = "regvq token cache", 1
+FORMAT, VERSION = "regvq token cache", 2
 HEADER = "cache.json"
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -48,6 +48,8 @@ class CacheHeader:
         tokenizer: fingerprint of the tokenizer that made the tokens.
         codebook_size: number of codes N.
         grid: rows and columns of an image's tokens.
+        data: the data set's class and its arguments.
+        seed: of its augmentation.
         variants: how often each training image was encoded, augmented anew each time.
         shard_size: samples of a shard; the last one of a split may have fewer.
         lengths: images of each split.
@@ -58,6 +60,8 @@ class CacheHeader:
     tokenizer: str
     codebook_size: int
     grid: tuple[int, int]
+    data: str
+    seed: int
     variants: int
     shard_size: int
     lengths: dict[str, int]
@@ -110,7 +114,7 @@ def write_cache(
     if variants < 1 or shard_size < 1 or batch_size < 1:
         raise RegvqError("variants, shard_size and batch_size must be at least 1")
     halves: dict[str, Dataset[Sample]] = {"train": data.train(seed), "val": data.val()}
-    header = _header(tokenizer, halves, variants, shard_size)
+    header = _header(tokenizer, halves, _written(data), seed, variants, shard_size)
     _claim(folder, header)
     missing = [shard for shard in header.shards() if not shard_path(folder, *shard).is_file()]
     for place in track(iter(range(len(missing))), len(missing)):
@@ -247,19 +251,32 @@ class _Part(Dataset[Sample]):
 
 
 def _header(
-    tokenizer: ImageTokenizer, halves: dict[str, Dataset[Sample]], variants: int, shard_size: int
+    tokenizer: ImageTokenizer,
+    halves: dict[str, Dataset[Sample]],
+    data: str,
+    seed: int,
+    variants: int,
+    shard_size: int,
 ) -> CacheHeader:
     rows, columns = (side // tokenizer.downsampling for side in halves["train"][0]["image"].shape[1:])
     return CacheHeader(
         tokenizer=tokenizer.fingerprint(),
         codebook_size=tokenizer.codebook_size,
         grid=(rows, columns),
+        data=data,
+        seed=seed,
         variants=variants,
         shard_size=shard_size,
         lengths={split: size_of(half) for split, half in halves.items()},
         class_names=tuple(getattr(halves["train"], "class_names", ())),
         label_names=tuple(getattr(halves["train"], "label_names", ())),
     )
+
+
+def _written(data: ImageData) -> str:
+    """A data set as it would be built: ``ScenesData(size=64, ...)``."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in data.init_args.items())
+    return f"{type(data).__name__}({arguments})"
 
 
 def _claim(folder: Path, header: CacheHeader) -> None:

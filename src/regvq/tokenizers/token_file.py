@@ -25,6 +25,7 @@ from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
+from regvq.tokenizers.image_tokenizer import ImageTokenizer
 
 FORMAT = "regvq tokens"
 VERSION = 1
@@ -57,16 +58,24 @@ class TokenFile:
             counts = f"{len(self.names)}, {len(self.sizes)} and {len(self.codes)}"
             raise RegvqError(f"names, sizes and codes must be equally many, not {counts}")
 
-    def require(self, fingerprint: str, source: Path) -> None:
-        """Refuses tokens of any tokenizer but the one with ``fingerprint``.
+    def require(self, tokenizer: ImageTokenizer, source: Path) -> None:
+        """Refuses tokens of any tokenizer but ``tokenizer``.
 
         Raises:
-            RegvqError: they were made by another one; ``source`` is where they were read.
+            RegvqError: they were made by another one, or say of it what is not so; ``source`` is where they
+                were read.
         """
+        fingerprint = tokenizer.fingerprint()
         if self.tokenizer != fingerprint:
             raise RegvqError(
                 f"{source} was made by another tokenizer (fingerprint {self.tokenizer}, this one is "
                 f"{fingerprint}): give that tokenizer, or encode the images again with this one"
+            )
+        mine = (self.codebook_size, self.downsampling)
+        if mine != (tokenizer.codebook_size, tokenizer.downsampling):
+            raise RegvqError(
+                f"{source} says that its tokenizer has {mine[0]} codes and {mine[1]}x downsampling, which "
+                "is not so: the file is damaged; encode the images again"
             )
 
 

@@ -11,7 +11,8 @@ from lightning.fabric.plugins import CheckpointIO
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
 
-_WRITTEN_BY = "pytorch-lightning_version"  # what Lightning puts into each of its checkpoints
+# What Lightning puts into each checkpoint that a training can go on from.
+_KEYS = {"state_dict", "pytorch-lightning_version", "optimizer_states", "lr_schedulers", "loops"}
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -41,8 +42,10 @@ class AtomicCheckpointIO(CheckpointIO):
             raise RegvqError(
                 f"{path} is damaged or not a checkpoint of this package: go back to another checkpoint"
             ) from None
-        if not isinstance(checkpoint, dict) or not {"state_dict", _WRITTEN_BY} <= checkpoint.keys():
-            raise RegvqError(f"{path} is not a training checkpoint")
+        if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _KEYS:
+            raise RegvqError(
+                f"{path} is not a checkpoint that a training can go on from: go back to another checkpoint"
+            )
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:

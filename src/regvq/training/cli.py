@@ -136,7 +136,7 @@ def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence
         try:
             cli = make(full)
         except ArgumentError as error:
-            raise RegvqError(explain(str(error), full)) from None
+            raise RegvqError(explain(str(error), full, stage)) from None
         model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
         if cli.trainer.is_global_zero:
             print(f"the {stage} is in {cli.folder.model}")

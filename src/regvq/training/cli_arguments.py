@@ -32,18 +32,28 @@ def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     return resolved
 
 
-def explain(complaint: str, args: Sequence[str]) -> str:
+EXAMPLES = {
+    "tokenizer": "--config backbone/tiny --config tokenizer/regvq --config data/photos "
+    "--config trainer/cpu",
+    "generator": "--model.tokenizer FOLDER --config generator/autoregressive-tiny --config "
+    "condition/class-label --config data/scenes --config trainer/generator-cpu",
+}
+"""Arguments that make a whole configuration, by stage."""
+
+
+def explain(complaint: str, args: Sequence[str], stage: str = "tokenizer") -> str:
     """One sentence for the user from what jsonargparse says over several lines.
 
     Args:
         complaint: the parser's text.
         args: what it was parsing, as ``resolve`` returned it.
+        stage: whose arguments they are.
     """
     missing = re.search(r"^the following arguments are required: (.*)", complaint)
     if missing:
         return (
             f"the configuration lacks {missing.group(1)}: add what gives them, for example "
-            "--config backbone/tiny --config tokenizer/regvq --config data/photos --config trainer/cpu"
+            f"{EXAMPLES[stage]}"
         )
     text = re.sub(r"\n\s*(Given value|Subtypes).*", "", complaint)
     # Of a union's types, those that the user cannot have meant explain nothing.
@@ -107,4 +117,12 @@ def _places(complaint: str, args: Sequence[str]) -> list[str]:
     files = [value for name, value in itertools.pairwise(args) if name in ("--config", "-c")]
     named = [file for file in files if words <= set(re.findall(r"\w+", Path(file).read_text("utf-8")))]
     typed = [arg for arg in args if arg.startswith("--") and words <= set(re.findall(r"\w+", arg))]
-    return named + typed
+    places = named + typed
+    value = re.search(r"Got value: (.+)", complaint)
+    holding = [place for place in places if value and value.group(1).strip("'\"") in _text(place)]
+    return holding or places
+
+
+def _text(place: str) -> str:
+    """What stands at a place: the content of a file, or the argument itself."""
+    return place if place.startswith("--") else Path(place).read_text("utf-8")

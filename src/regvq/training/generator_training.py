@@ -82,7 +82,9 @@ class GeneratorTraining(ModelTraining):
         if "codes" in batch:
             cached: Tensor = batch["codes"]
             return cached
-        return self.tokenizer.encode(batch["image"])
+        # In half precision some latents would meet another code than they do in a cache.
+        with torch.autocast(self.device.type, enabled=False):
+            return self.tokenizer.encode(batch["image"])
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         codes = self.codes(batch)

@@ -1,10 +1,13 @@
 """One training run: its folder, its callbacks, and how it ends."""
 
+import errno
+import functools
 import importlib.util
 import logging
 import sys
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks import (
     LastCheckpoint,
@@ -33,16 +37,20 @@ DEFAULTS: dict[str, Any] = {
 }
 """The trainer's defaults where they differ from Lightning's."""
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps Lightning's remarks away that tell the user nothing: the progress says what happens."""
     loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
     levels = [logger.level for logger in loggers]
+    report_thread = threading.excepthook
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.showwarning = _say
+        threading.excepthook = functools.partial(_say_of_thread, report_thread)
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings(
             "ignore", message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec).*"
@@ -50,6 +58,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            threading.excepthook = report_thread
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
 
@@ -57,6 +66,16 @@ def quiet() -> Iterator[None]:
 def _say(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning as a sentence, without the line of source that raised it."""
     print(f"regvq: {message}", file=sys.stderr)
+
+
+def _say_of_thread(
+    otherwise: Callable[[threading.ExceptHookArgs], Any], failure: threading.ExceptHookArgs
+) -> None:
+    """A file that a logger's thread cannot write as a sentence, without the trace of the thread."""
+    if isinstance(failure.exc_value, OSError):
+        _say(f"a log cannot be written any more ({failure.exc_value.strerror})")
+    else:
+        otherwise(failure)
 
 
 def run_options(
@@ -153,6 +172,14 @@ def run(
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
             raise TrainingInterrupted(_advice(trainer, folder)) from None
+        except OSError as error:
+            # Checkpoints explain themselves; the loggers do not.
+            if error.errno not in _NO_ROOM:
+                raise
+            raise RegvqError(
+                f"{folder.path} has no room left ({error.strerror}): free some and go on with --resume, or "
+                "give another --output; what was saved before is whole"
+            ) from None
     return training.best_model.eval()
 
 
