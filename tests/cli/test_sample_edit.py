@@ -174,6 +174,7 @@ def test_a_mistake_is_one_sentence(
     assert not Path("out.png").exists()
 
 
+@pytest.mark.filterwarnings("default::UserWarning:regvq")
 def test_a_long_caption_is_cut_with_a_warning(
     generators: dict[str, Path], tokenizer: Path, tmp_path: Path, regvq: Run
 ) -> None:

@@ -31,7 +31,7 @@ TOKENIZER_CONFIGS = (
     "data/scenes",
     "trainer/cpu",
 )
-GENERATOR_CONFIGS = ("condition/label-map", "data/tokens", "trainer/generator-cpu")
+GENERATOR_CONFIGS = ("condition/label-map-4x", "data/tokens", "trainer/generator-cpu")
 
 OPTIONS = SamplingOptions(top_k=1, steps=25)
 """How the demo samples: the likeliest token, for training is short; diffusion takes every fourth time."""
@@ -47,24 +47,21 @@ class ScenesBudget:
         size: side of a scene in pixels.
         tokenizer_steps: training steps of the tokenizer.
         autoregressive_steps: training steps of the autoregressive generator.
-        diffusion_steps: training steps of the diffusion generator, which needs far more than a demo has:
-            the time goes to the other one.
+        diffusion_steps: training steps of the diffusion generator.
         batch_size: scenes a step, of the tokenizer and of each generator.
         cached: training scenes that are encoded.
         scenes: held-out scenes that adherence is measured on.
-        cells_per_token: of the label maps.
         overrides: further arguments of ``regvq fit-tokenizer``.
         generator_overrides: further arguments of ``regvq fit-generator``.
     """
 
     size: int = 32
     tokenizer_steps: int = 800
-    autoregressive_steps: int = 750
-    diffusion_steps: int = 400
+    autoregressive_steps: int = 1200
+    diffusion_steps: int = 1000
     batch_size: int = 16
     cached: int = 4096
     scenes: int = 128
-    cells_per_token: int = 2
     overrides: tuple[str, ...] = ()
     generator_overrides: tuple[str, ...] = ()
 
@@ -190,10 +187,8 @@ def run_scenes(output: Path, budget: ScenesBudget, seed: int, console: Console) 
             [
                 f"--seed_everything={seed}",
                 f"--model.tokenizer={output / 'tokenizer' / 'tokenizer'}",
-                f"--model.condition.init_args.cells_per_token={budget.cells_per_token}",
                 "--model.samples=false",
                 "--model.ema_decay=0.98",  # the average of a run this short
-                "--model.generator.init_args.condition_dropout=0",  # no guidance: nothing to train it for
                 f"--trainer.precision={fast_cpu_precision()}",
                 f"--data.dataset.init_args.folder={output / 'tokens'}",
                 f"--data.batch_size={budget.batch_size}",
