@@ -65,7 +65,7 @@ class Budget:
 
     Attributes:
         tokenizer_steps: training steps of 16 scenes.
-        generator_steps: training steps of 32 scenes.
+        generator_steps: training steps of 16 scenes.
         cached: training scenes that are encoded.
         scenes: held-out scenes that are measured.
     """
@@ -106,7 +106,7 @@ def run_pair(name: str, seed: int, budget: Budget) -> Row:
                 f"--model.tokenizer={folder / 'tokenizer' / 'tokenizer'}",
                 "--model.samples=false",
                 f"--data.dataset.init_args.folder={folder / 'tokens'}",
-                "--data.batch_size=32",
+                "--data.batch_size=16",
                 f"--trainer.max_steps={budget.generator_steps}",
                 f"--trainer.val_check_interval={budget.generator_steps}",
             ],

@@ -154,3 +154,10 @@ def test_the_bound_of_one_step_is_the_cross_entropy_of_the_masked() -> None:
     p_x_0 = torch.tensor([[[0.1, 0.2, 0.3, 0.15, 0.25]]])
     term = bound_term(torch.tensor([[2]]), torch.tensor([[SIZE]]), p_x_0, schedule, torch.tensor([1]))
     assert float(term) == pytest.approx(-math.log(0.3), abs=1e-6)
+
+
+def test_a_code_that_a_truncated_prediction_excludes_stays_where_nothing_is_replaced() -> None:
+    schedule = absorbing(10, 3)
+    p_x_0 = torch.tensor([[[0.0, 1.0, 0.0]]])
+    posterior = q_posterior(torch.tensor([[2]]), p_x_0, schedule, torch.tensor([5]), torch.tensor([4]))
+    assert posterior.tolist() == [[[0.0, 0.0, 1.0, 0.0]]]

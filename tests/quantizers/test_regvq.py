@@ -39,7 +39,7 @@ def _plain(
     temperature: float = 0.7,
     sampling_temperature: float = 1.0,
 ) -> RegularizedVectorQuantizer:
-    """A gradient codebook that has no loss of its own, so that only the parts under test are left."""
+    """The paper's posterior and a gradient codebook without a loss: only the parts under test are left."""
     return RegularizedVectorQuantizer(
         N,
         D,
@@ -50,6 +50,7 @@ def _plain(
         head=head or LinearHead(3.0),
         codebook=GradientCodebook(loss_weight=0.0, init="normal"),
         sampling_temperature=sampling_temperature,
+        posterior_momentum=0.0,
         straight_through=straight_through or SoftmaxStraightThrough(),
     ).train()
 
@@ -232,7 +233,13 @@ def test_descending_the_prior_term_alone_evens_the_tokens_out() -> None:
 
 def test_a_running_posterior_sets_the_slope_and_not_the_value() -> None:
     quantizer = RegularizedVectorQuantizer(
-        N, D, mask_ratio=0.0, posterior_momentum=0.75, prior_weight=1.0, head=LinearHead(3.0)
+        N,
+        D,
+        mask_ratio=0.0,
+        sampling_temperature=1.0,
+        posterior_momentum=0.75,
+        prior_weight=1.0,
+        head=LinearHead(3.0),
     )
     z = torch.randn(B, D, L, requires_grad=True)
     output = quantizer(z)
@@ -287,6 +294,8 @@ def test_the_papers_form() -> None:
     assert isinstance(quantizer.embeddings, GradientCodebook)
     assert isinstance(quantizer.prior, UniformPrior)
     assert quantizer.mask_ratio(0) == 0.4
+    assert quantizer.sampling_temperature(0) == 1
+    assert quantizer.posterior_momentum == 0
     output = quantizer(torch.randn(B, D, L))
     assert output.losses.keys() == {"prior"}
 

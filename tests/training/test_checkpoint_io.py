@@ -23,6 +23,7 @@ class Malicious:
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "last.ckpt"
     written = {"state_dict": {"a": torch.arange(3)}, "step": 4, "pytorch-lightning_version": "2.6.6"}
+    written |= {"optimizer_states": [], "lr_schedulers": [], "loops": {}}
     AtomicCheckpointIO().save_checkpoint(written, path)
     loaded = AtomicCheckpointIO().load_checkpoint(path)
     assert loaded["state_dict"]["a"].tolist() == [0, 1, 2]

@@ -75,7 +75,10 @@ def test_a_start_that_failed_does_not_take_the_folder(small: str, tmp_path: Path
         ("modell: {learning_rate: 1}", r"mine\.yaml: .*'modell"),
         ("trainer: {max_step: 1}", r"mine\.yaml: .*'max_step'"),
         ("model: {quantizer: {class_path: regvq.quantizers.Nope}}", r"mine\.yaml: .*'Nope'"),
-        ("model: {quantizer: {init_args: {codebook_size: 0}}}", "codebook_size and dim must be at least 1"),
+        (
+            "model: {quantizer: {init_args: {codebook_size: 0}}}",
+            "codebook_size and dim must be whole numbers",
+        ),
         (
             "model: {schedule: {class_path: regvq.training.CosineRate, init_args: {end: 2}}}",
             r"mine\.yaml: end must be in",

@@ -57,8 +57,8 @@ class ScenesBudget:
 
     size: int = 32
     tokenizer_steps: int = 800
-    autoregressive_steps: int = 1200
-    diffusion_steps: int = 1000
+    autoregressive_steps: int = 1000
+    diffusion_steps: int = 900
     batch_size: int = 16
     cached: int = 4096
     scenes: int = 128

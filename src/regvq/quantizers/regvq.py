@@ -23,7 +23,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
 
     Zhang et al., "Regularized Vector Quantization for Tokenized Image Synthesis", CVPR 2023,
     sections 3.2 to 3.4. Each part can be taken out: ``prior_weight=0`` the prior, ``mask_ratio=0``
-    the mask and with it the perturbation that the probabilistic contrastive loss reads.
+    the mask and with it the perturbation that the probabilistic contrastive loss reads. The defaults are
+    what ``docs/recipe.md`` found best; ``paper`` gives the literal form.
 
     Args:
         codebook_size: number of codes N.
@@ -54,10 +55,10 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         *,
         mask_ratio: float | Schedule = 0.4,
         prior: Prior = UniformPrior(),  # noqa: B008 - stateless
-        prior_weight: float | Schedule = 0.001,
+        prior_weight: float | Schedule = 0.1,
         temperature: float | Schedule = 1.0,
-        sampling_temperature: float | Schedule = 1.0,
-        posterior_momentum: float = 0.0,
+        sampling_temperature: float | Schedule = 40.0,
+        posterior_momentum: float = 0.9,
         head: Head | None = None,
         codebook: Codebook | None = None,
         straight_through: StraightThrough | None = None,
@@ -99,6 +100,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             prior=prior,
             prior_weight=prior_weight,
             temperature=temperature,
+            sampling_temperature=1.0,
             posterior_momentum=0.0,
             head=LinearHead(),
             codebook=GradientCodebook(loss_weight=0.0, init="normal"),
