@@ -19,6 +19,8 @@ def run_missing(
 ) -> list[Row]:
     """All rows wanted, in their order; each is written as soon as it is there, and never made twice.
 
+    One that fails does not lose the others: they are finished first.
+
     Args:
         wanted: by the file that keeps a row, the function that makes it and its arguments.
         jobs: processes at once.
@@ -31,10 +33,17 @@ def run_missing(
             for path, (make, arguments) in wanted.items()
             if not path.is_file()
         }
+        failures = []
         for future in as_completed(futures):
+            failure = future.exception()
+            if failure is not None:
+                failures.append(failure)
+                continue
             row = future.result()
             write_json(futures[future], row)
             show(row)
+    if failures:
+        raise failures[0]
     return [json.loads(path.read_text()) for path in wanted]
 
 

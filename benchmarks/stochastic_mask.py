@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from jobs import Row, run_missing, write_json
-from tables import seeds_table
 from torch import Tensor
 
+from jobs import Row, run_missing, write_json
 from regvq.data.scenes import ScenesData
 from regvq.evaluation import evaluate_tokenizer, sampled_tokens
 from regvq.evaluation.adherence import adherence, held_out_scenes
@@ -30,6 +29,7 @@ from regvq.training.generator_cli import train_generator
 from regvq.training.precision import fast_cpu_precision
 from regvq.training.tokenizer_cli import train_tokenizer
 from regvq.types import SamplingOptions
+from seeds import seeds_table
 
 SIZE = 32
 GENERATOR = (
@@ -96,8 +96,9 @@ def run_pair(name: str, seed: int, budget: Budget) -> Row:
                 *overrides,
             ],
         )
+        tokenizer_seconds = time.perf_counter() - start
         write_cache(folder / "tokens", tokenizer, ScenesData(SIZE, budget.cached, 512), seed=seed)
-        generator_start = time.perf_counter()
+        start = time.perf_counter()
         generator = train_generator(
             GENERATOR,
             folder / "generator",
@@ -111,7 +112,7 @@ def run_pair(name: str, seed: int, budget: Budget) -> Row:
                 f"--trainer.val_check_interval={budget.generator_steps}",
             ],
         )
-        seconds = time.perf_counter() - generator_start
+        generator_seconds = time.perf_counter() - start
         bits = read_history(folder / "generator")["val/bits_per_token"][-1][1]
     scenes = held_out_scenes(budget.scenes, SIZE)
     originals = torch.stack([scene["image"] for scene in scenes])
@@ -131,8 +132,8 @@ def run_pair(name: str, seed: int, budget: Budget) -> Row:
         "mean_iou": adhered.value,
         "frechet": frechet(originals, adhered.samples),
         "features": sampled.features,
-        "tokenizer_seconds": generator_start - start,
-        "generator_seconds": seconds,
+        "tokenizer_seconds": tokenizer_seconds,
+        "generator_seconds": generator_seconds,
     }
 
 
@@ -143,6 +144,11 @@ def frechet(originals: Tensor, samples: Tensor) -> float:
         for part in images.split(128):
             metric.update(part, original=original)
     return float(metric.compute())
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as aligned text."""
+    return seeds_table(rows, "tokenizer", FIGURES)
 
 
 def main() -> None:
@@ -165,11 +171,6 @@ def main() -> None:
     print(f"\n{budget}\n{table(rows)}")
     if arguments.json:
         write_json(arguments.json, {"budget": asdict(budget), "rows": rows})
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as aligned text."""
-    return seeds_table(rows, "tokenizer", FIGURES)
 
 
 if __name__ == "__main__":

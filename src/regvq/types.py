@@ -20,8 +20,8 @@ class QuantizerOutput:
         perturbation: ``[B, *S]`` float32, squared distance between the sampled and the best-matching
             embedding, zero where nothing was sampled; ``None`` where the quantizer has no mask.
         losses: scalars by name, weighted and ready to be added to a training loss.
-        stats: detached scalars by name, raw, for logging (``usage`` in [0, 1], ``perplexity`` in
-            [1, N], ``prior_kl`` in nats, …).
+        stats: detached scalars by name, raw, for logging (``usage`` in [0, 1] and ``perplexity`` in
+            [1, N] of ``best_codes``, ``prior_kl`` of ``codes`` in nats, …).
     """
 
     quantized: Tensor

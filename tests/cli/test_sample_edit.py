@@ -271,8 +271,8 @@ def test_what_a_generator_never_learned_is_said(
     ).save_pretrained(tmp_path / "strict")
     output = ("--count", 1, "--output", tmp_path / "out.PNG")
     for options, said in (
-        ((), "an image without one is nothing that it has learned"),
-        (("--class", "day", "--guidance", 3), "--guidance is nothing that it has learned"),
+        ((), "to draw without one is nothing that it has learned"),
+        (("--class", "day", "--guidance", 3), "to be guided is nothing that it has learned"),
         (("--class", "day"), ""),
     ):
         status, _, err = regvq("sample", tokenizer, tmp_path / "strict", *options, *output)

@@ -1,5 +1,6 @@
 """A cache gives back what encoding on the fly would have given, whatever happened to its making."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,8 @@ def test_other_data_of_the_same_length_do_not_mix(tokenizer: ImageTokenizer, tmp
 
 def test_flips_and_crops_are_stored_as_variants(tokenizer: ImageTokenizer, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    (tmp_path / "images").mkdir()
     for number in range(4):
-        (tmp_path / "images").mkdir(exist_ok=True)
         Image.fromarray(noise).save(tmp_path / "images" / f"{number}.png")
     data = FolderData(str(tmp_path / "images"), size=32)
     write_cache(tmp_path / "cache", tokenizer, data, variants=4)
@@ -131,6 +132,13 @@ def test_flips_and_crops_are_stored_as_variants(tokenizer: ImageTokenizer, tmp_p
     assert len({image.numpy().tobytes() for image in wanted}) == 4
     seen = {cached[epoch * len(cached)]["codes"].numpy().tobytes() for epoch in range(40)}
     assert seen == {tokenizer.encode(image[None])[0].numpy().tobytes() for image in wanted}
+
+
+def test_a_cache_of_an_earlier_version_says_what_to_do(cache: Path, tokenizer: ImageTokenizer) -> None:
+    header = json.loads((cache / "cache.json").read_text())
+    (cache / "cache.json").write_text(json.dumps({**header, "version": 1}))
+    with pytest.raises(RegvqError, match=r"of another version: delete .*cache and encode the data again"):
+        write_cache(cache, tokenizer, DATA, **SETTINGS)
 
 
 def test_another_tokenizer_does_not_mix(cache: Path) -> None:

@@ -31,6 +31,18 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "key", ["state_dict", "pytorch-lightning_version", "optimizer_states", "lr_schedulers", "loops"]
+)
+def test_a_checkpoint_without_one_of_its_parts_is_no_place_to_go_on_from(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "last.ckpt"
+    parts = {"state_dict": {}, "optimizer_states": [], "lr_schedulers": [], "loops": {}}
+    parts |= {"pytorch-lightning_version": "2.6.6"}
+    torch.save({name: value for name, value in parts.items() if name != key}, path)
+    with pytest.raises(RegvqError, match="not a checkpoint that a training can go on from"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
     "writer", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))]
 )
 def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path, writer: object) -> None:

@@ -27,7 +27,7 @@ def parse_data(args: Sequence[str]) -> "ImageDataModule":
     try:
         module: ImageDataModule = parser.instantiate_classes(parser.parse_args(full)).data
     except ArgumentError as error:
-        raise RegvqError(explain(str(error), full)) from None
+        raise RegvqError(explain(str(error), full, "data")) from None
     except RegvqError:
         raise
     except ValueError as error:

@@ -94,10 +94,10 @@ class Sampler:
                 condition,
                 self.options,
                 self.batch_size,
-                known,
-                self.tokenizer.decode,
-                report,
-                notice,
+                known=known,
+                finish=self.tokenizer.decode,
+                report=report,
+                notice=notice,
             )
 
 
@@ -112,14 +112,12 @@ def load(args: argparse.Namespace) -> Sampler:
     tokenizer = tokenizer_arguments.load(args)
     with working("loading the generator"):
         import regvq
-        from regvq.generators import DiscreteDiffusionGenerator
         from regvq.generators.sampling import check_options
         from regvq.types import SamplingOptions
 
         generator = regvq.load_generator(args.generator)
         generator.require(tokenizer, str(args.tokenizer))
-        in_steps = args.parallel or args.steps is not None
-        if in_steps and not isinstance(generator, DiscreteDiffusionGenerator):
+        if (args.parallel or args.steps is not None) and not generator.in_steps:
             raise RegvqError(
                 f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
                 "and --parallel out"
@@ -145,8 +143,6 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
     """
     condition = sampler.generator.condition
     kind = type(condition).__name__
-    given = any(getattr(args, name) is not None for name in CONDITIONS)
-    _say_what_null_means(sampler, given)
     for name, owner in CONDITIONS.items():
         values = getattr(args, name)
         if values is None:
@@ -159,8 +155,12 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
                 f"{advice}"
             )
         if name == "label_map":
-            return _label_map_ids(values, sampler)
-        return condition.ids([condition.read(text) for text in values])
+            ids = _label_map_ids(values, sampler)
+        else:
+            ids = condition.ids([condition.read(text) for text in values])
+        _say_what_null_means(sampler, given=True)
+        return ids
+    _say_what_null_means(sampler, given=False)
     return condition.null(1)
 
 
@@ -178,11 +178,11 @@ def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
 
 def _say_what_null_means(sampler: Sampler, given: bool) -> None:
     """Conditions that training never dropped cannot be left out, nor steered by."""
-    generator = sampler.generator
-    if generator.condition_dropout > 0 or generator.condition.length == 0:
-        return
-    if not given or sampler.options.guidance != 1:
-        what = "--guidance" if given else "an image without one"
+    generator, steered = sampler.generator, sampler.options.guidance != 1
+    if steered and generator.condition.length == 0:
+        notice("this generator has no condition: --guidance changes nothing")
+    elif generator.condition_dropout == 0 and generator.condition.length > 0 and (steered or not given):
+        what = "to be guided" if given else "to draw without one"
         notice(
             f"this generator was trained with a condition for every image (condition_dropout 0): {what} is "
             "nothing that it has learned"

@@ -1,7 +1,7 @@
 """Images named on the command line: found, read and resized."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -35,20 +35,19 @@ def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
 
 
-def positive(text: str) -> int:
-    """An integer argument of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+def at_least(low: int) -> Callable[[str], int]:
+    """The type of an integer argument of at least ``low``."""
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"must be at least {low}, not {value}")
+        return value
+
+    return integer
 
 
-def not_negative(text: str) -> int:
-    """An integer argument of at least 0."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, not {value}")
-    return value
+positive, not_negative = at_least(1), at_least(0)
 
 
 @dataclass

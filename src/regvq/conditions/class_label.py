@@ -33,7 +33,7 @@ class ClassLabel(Condition):
     def prepare(self, dataset: Dataset[Sample], grid: tuple[int, int]) -> None:
         """Takes the names that the data set knows."""
         if not self.classes:
-            require_key(dataset[0], "class_label", "ClassLabel")
+            require_key(dataset[0], "class_label", type(self).__name__)
             self.classes = tuple(getattr(dataset, "class_names", ()))
             self.resolve_init_args(classes=self.classes)
         if not self.classes:

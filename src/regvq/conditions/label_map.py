@@ -17,7 +17,7 @@ from regvq.data import Sample
 from regvq.data.base import size_of
 from regvq.errors import RegvqError
 
-_WELL_COVERED = 0.95
+_WELL_COVERED = 0.95  # below, edges are visibly not what the label maps say
 
 
 class LabelMap(Condition):
@@ -34,7 +34,7 @@ class LabelMap(Condition):
         cells_per_token: along each side of a token; 1 is the token grid itself.
         labels: names in the order of the ids of a map; read from the data where none are given.
         grid: rows and columns of the token grid; read from the tokenizer where none is given.
-        vocabulary: patterns of several labels at most, the most frequent ones.
+        vocabulary: so many patterns of more than one label at most, the most frequent ones.
         learn_from: label maps of the training data that patterns are learned from, at most.
         patterns: the learned ones, each the labels of a token's cells row by row; learned from the data
             where none are given.
@@ -62,13 +62,17 @@ class LabelMap(Condition):
         self.grid = None if grid is None else (grid[0], grid[1])
         self.vocabulary = vocabulary
         self.learn_from = learn_from
-        self._learned = patterns is not None or cells_per_token == 1
-        self._patterns = self._table(patterns or ())
+        self.patterns = () if cells_per_token == 1 else patterns
+        self._table = self._build_table()
 
     @property
     def size(self) -> int:
-        """Number of labels and patterns, and null."""
-        return len(self._patterns) + 1
+        """Number of labels and patterns, and null.
+
+        Raises:
+            RegvqError: the patterns are not known yet.
+        """
+        return len(self._known()) + 1
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -92,9 +96,9 @@ class LabelMap(Condition):
         self.grid = grid
         self.labels = self.labels or tuple(getattr(dataset, "label_names", ()))
         if not self.labels:
-            require_key(dataset[0], "label_map", "LabelMap")
+            require_key(dataset[0], "label_map", type(self).__name__)
             raise RegvqError("this data does not name its labels: give condition.init_args.labels")
-        if not self._learned:
+        if self.patterns is None:
             maps = _label_maps(dataset, self.learn_from)
             cells = (self._cells(self._checked(one[None])) for one in maps)
             found, covered = frequent_patterns(cells, self.vocabulary)
@@ -105,17 +109,14 @@ class LabelMap(Condition):
                     "lower cells_per_token",
                     stacklevel=2,
                 )
-            self._learned = True
-            self.resolve_init_args(patterns=found)
-        self._patterns = self._table(self.init_args["patterns"] or ())
-        self.resolve_init_args(grid=grid, labels=self.labels)
+            self.patterns = found
+        self._table = self._build_table()
+        self.resolve_init_args(grid=grid, labels=self.labels, patterns=self.patterns)
 
     def ids(self, values: Tensor) -> Tensor:
         """Maps ``[B, H, W]`` of label numbers, sides multiples of the cells, to ``[B, P]``."""
         maps = self._checked(torch.as_tensor(values).to(torch.int64))
-        if not self._learned:
-            raise RegvqError("this label map has learned no patterns yet: call prepare first")
-        return nearest_patterns(self._cells(maps), self._patterns.to(maps.device)) + 1
+        return nearest_patterns(self._cells(maps), self._known().to(maps.device)) + 1
 
     def read(self, text: str) -> Tensor:
         """A PNG of label numbers (grey or palette, one number a pixel) as ``[H, W]`` int64."""
@@ -156,13 +157,20 @@ class LabelMap(Condition):
         rows, columns = self.cells
         return cells_of_tokens(majority(maps, rows, columns, len(self.labels)), self.cells_per_token)
 
-    def _table(self, patterns: Sequence[Sequence[int]]) -> Tensor:
+    def _known(self) -> Tensor:
+        if self._table is None:
+            raise RegvqError("this label map has learned no patterns yet: call prepare first")
+        return self._table
+
+    def _build_table(self) -> Tensor | None:
         """All patterns in the order of their ids, first those of one label alone: ``[size - 1, cells]``."""
-        cells = self.cells_per_token**2
-        if any(len(pattern) != cells for pattern in patterns):
-            raise RegvqError(f"every pattern of a label map must name the labels of {cells} cells")
-        plain = torch.arange(len(self.labels))[:, None].expand(-1, cells)
-        mixed = torch.tensor([list(pattern) for pattern in patterns], dtype=torch.int64)
+        if self.patterns is None:
+            return None
+        cells, labels = self.cells_per_token**2, range(len(self.labels))
+        if any(len(pattern) != cells or not set(pattern) <= set(labels) for pattern in self.patterns):
+            raise RegvqError(f"every pattern must name the labels of {cells} cells, from {labels}")
+        plain = torch.arange(len(labels))[:, None].expand(-1, cells)
+        mixed = torch.tensor([list(pattern) for pattern in self.patterns], dtype=torch.int64)
         return torch.cat([plain, mixed.view(-1, cells)])
 
 

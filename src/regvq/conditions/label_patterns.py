@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+_AT_ONCE = 512  # tokens that are compared with all patterns
+
 
 def majority(maps: Tensor, rows: int, columns: int, labels: int) -> Tensor:
     """The most frequent label of every cell, the lowest of several: ``[B, rows, columns]``.
@@ -60,10 +62,18 @@ def nearest_patterns(cells: Tensor, patterns: Tensor) -> Tensor:
         cells: ``[B, P, C]``.
         patterns: ``[V, C]``.
     """
-    # Few of a batch's tokens differ: compare those.
+    # Few of a batch's tokens differ: those are compared, not too many at once.
     distinct, place = cells.flatten(0, 1).unique(dim=0, return_inverse=True)
-    agreement = sum(distinct[:, None, cell] == patterns[None, :, cell] for cell in range(cells.shape[2]))
-    return _first_of_most(torch.as_tensor(agreement))[place].view(cells.shape[:2])
+    nearest = torch.cat([_first_of_most(_agreement(part, patterns)) for part in distinct.split(_AT_ONCE)])
+    return nearest[place].view(cells.shape[:2])
+
+
+def _agreement(tokens: Tensor, patterns: Tensor) -> Tensor:
+    """In how many cells each of ``tokens`` [U, C] agrees with each of ``patterns`` [V, C]: ``[U, V]``."""
+    agreement = torch.zeros(len(tokens), len(patterns), dtype=torch.int64, device=tokens.device)
+    for cell in range(tokens.shape[1]):
+        agreement += tokens[:, None, cell] == patterns[None, :, cell]
+    return agreement
 
 
 def _first_of_most(counts: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def adherence(
         options: how to sample.
         batch_size: images at once.
         keep: how many samples the result holds.
-        report: called with the number of finished images.
+        report: called with the number of images so far.
 
     Raises:
         RegvqError: the generator has no condition that can be read back.

@@ -213,10 +213,10 @@ def inpaint(generator: Generator, tokenizer: ImageTokenizer, scenes: list[Sample
     known = codes.clone()
     known[:, :, columns // 3 : columns - columns // 3] = UNKNOWN
     ids = generator.condition.ids(torch.stack([scene["label_map"] for scene in scenes]))
-    drawn = sample_in_batches(generator, ids, OPTIONS, len(scenes), known)
+    drawn = sample_in_batches(generator, ids, OPTIONS, len(scenes), known, finish=tokenizer.decode)
     gap = (known == UNKNOWN).repeat_interleave(tokenizer.downsampling, 1)
     gap = gap.repeat_interleave(tokenizer.downsampling, 2)[:, None]
-    return Inpainting(originals, torch.where(gap, 0.0, originals), tokenizer.decode(drawn))
+    return Inpainting(originals, torch.where(gap, 0.0, originals), drawn)
 
 
 def _measure(

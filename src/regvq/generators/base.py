@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ UNKNOWN = -1
 class Generator(nn.Module, Configurable, ABC):
     """Models the codes ``[B, h, w]`` of a frozen tokenizer under a condition.
 
+    ``in_steps`` says whether the options ``steps`` and ``parallel`` mean anything to it.
+
     Subclasses see codes as ``[B, L]``, row by row; they implement ``sequence_loss`` and
     ``sample_sequence``. Sampling changes neither weights nor buffers nor the mode.
 
@@ -33,6 +35,8 @@ class Generator(nn.Module, Configurable, ABC):
         condition_dropout: share of the conditions that training replaces by null, in [0, 1); it is what
             makes guidance and unconditional sampling possible.
     """
+
+    in_steps: ClassVar[bool] = False
 
     def __init__(self, condition: Condition, source: TokenSource, condition_dropout: float) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from regvq.errors import RegvqError
 from regvq.generators.base import Generator
 from regvq.types import SamplingOptions
 
-# On the CPU, and in the libraries beside it, torch has no class of its own for a full memory.
+# Only the allocator of a GPU has a class of its own for a full memory.
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 
 
@@ -37,7 +37,7 @@ def sample_in_batches(
         batch_size: images at once.
         known: ``[M, h, w]``, see ``Generator.sample``.
         finish: what becomes of a batch of codes, e.g. ``tokenizer.decode``.
-        report: called after every pass of the network with the number of images that it amounts to.
+        report: called after every pass of the network with the images so far, parts of them rounded down.
         notice: called with what the user should know.
 
     Raises:
@@ -68,7 +68,10 @@ def sample_in_batches(
             notice(f"memory ran out: going on with {batch_size} images at once")
             continue
         done += len(ids)
-    return torch.cat(parts) if parts else finish(torch.empty(0, *generator.source.grid, dtype=torch.int64))
+    if not parts:
+        empty = torch.empty(0, *generator.source.grid, dtype=torch.int64, device=generator.device)
+        return finish(empty).cpu()
+    return torch.cat(parts)
 
 
 def _count_passes(report: Callable[[int], None], done: int, images: int, passes: int) -> Callable[[], None]:

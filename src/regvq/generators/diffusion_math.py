@@ -100,8 +100,8 @@ def q_posterior(x_t: Tensor, p_x_0: Tensor, schedule: DiffusionSchedule, t: Tens
     """``sum_k q(x_s | x_t, x_0 = k) p(x_0 = k)`` for an earlier time ``s``: ``[B, L, N + 1]``.
 
     With a one-hot ``p_x_0`` it is the posterior itself (VQ-Diffusion, eq. 5), with a predicted one the
-    reverse step of the model (eq. 11). Codes from which ``x_t`` cannot come count for nothing; a code that
-    can come from none that ``p_x_0`` allows stays as it is.
+    reverse step of the model (eq. 11). Codes from which ``x_t`` cannot come count for nothing; where
+    codes are never replaced, a code stays what it is.
 
     Args:
         x_t: states ``[B, L]``.
@@ -124,9 +124,10 @@ def q_posterior(x_t: Tensor, p_x_0: Tensor, schedule: DiffusionSchedule, t: Tens
     forward = torch.where(masked, between.gamma, between.beta).expand_as(p_x_0).clone()
     forward.scatter_add_(2, code, torch.where(masked, 0.0, between.alpha))
     stays_masked = torch.where(masked, until_s.gamma * total, 0.0)
-    # Where codes are never replaced, a code is what it was, whatever a truncated prediction says.
-    certain = torch.where(~masked & (total == 0), 1.0, 0.0)
-    result = torch.cat([(forward * codes).scatter_add(2, code, certain), stays_masked], dim=-1)
+    # There a truncated prediction may exclude the very code that is seen, and nothing would be left.
+    certain = (~masked & (until_t.beta == 0)).to(p_x_0)
+    seen = ((1 - certain) * forward * codes).scatter_add(2, code, certain)
+    result = torch.cat([seen, stays_masked], dim=-1)
     return result / result.sum(-1, keepdim=True).clamp_min(TINY)
 
 

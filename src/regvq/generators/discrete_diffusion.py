@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +47,8 @@ class DiscreteDiffusionGenerator(Generator):
         transition: ``mask_and_replace`` (VQ-Diffusion's), or ``absorbing``, which only masks.
         auxiliary_weight: of the cross-entropy of the clean codes (VQ-Diffusion, eq. 13).
     """
+
+    in_steps: ClassVar[bool] = True
 
     def __init__(
         self,

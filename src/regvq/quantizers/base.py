@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Quantizer(nn.Module, Configurable, ABC):
 
     def __init__(self, codebook_size: int, dim: int) -> None:
         super().__init__()
-        if not all(isinstance(size, int) and size >= 1 for size in (codebook_size, dim)):
+        if not all(isinstance(size, Integral) and size >= 1 for size in (codebook_size, dim)):
             raise RegvqError(
                 f"codebook_size and dim must be whole numbers of at least 1, not {codebook_size} and {dim}"
             )

@@ -24,7 +24,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
     Zhang et al., "Regularized Vector Quantization for Tokenized Image Synthesis", CVPR 2023,
     sections 3.2 to 3.4. Each part can be taken out: ``prior_weight=0`` the prior, ``mask_ratio=0``
     the mask and with it the perturbation that the probabilistic contrastive loss reads. The defaults are
-    what ``docs/recipe.md`` found best; ``paper`` gives the literal form.
+    what ``docs/recipe.md`` found best with the Euclidean head, but for the commitment, which depends on the
+    scale of the latents; ``paper`` gives the literal form.
 
     Args:
         codebook_size: number of codes N.

@@ -28,6 +28,7 @@ from safetensors.numpy import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from regvq.configurable import describe
 from regvq.data import ImageData, ImageDataset, Sample
 from regvq.data.base import size_of
 from regvq.errors import RegvqError
@@ -230,7 +231,9 @@ def read_header(folder: Path) -> CacheHeader:
             }
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RegvqError(f"{path} is damaged or of another version: encode the data again") from None
+        raise RegvqError(
+            f"{path} is damaged or of another version: delete {folder} and encode the data again"
+        ) from None
 
 
 class _Part(Dataset[Sample]):
@@ -274,9 +277,13 @@ def _header(
 
 
 def _written(data: ImageData) -> str:
-    """A data set as it would be built: ``ScenesData(size=64, ...)``."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in data.init_args.items())
-    return f"{type(data).__name__}({arguments})"
+    """A data set as it would be built, ``ScenesData(size=64, ...)``, or its name alone."""
+    name = type(data).__name__
+    try:
+        given = describe(data)["init_args"]
+    except TypeError:
+        return name
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in given.items())})"
 
 
 def _claim(folder: Path, header: CacheHeader) -> None:

@@ -11,6 +11,15 @@ from regvq import configs
 from regvq.errors import RegvqError
 from regvq.training.run_folder import RunFolder
 
+EXAMPLES = {
+    "tokenizer": "--config backbone/tiny --config objective/l1 --config tokenizer/regvq "
+    "--config data/photos --config trainer/cpu",
+    "generator": "--model.tokenizer FOLDER --config generator/autoregressive-tiny --config "
+    "condition/class-label --config data/scenes --config trainer/generator-cpu",
+    "data": "--config data/scenes",
+}
+"""Arguments that make a whole configuration, by what it is of."""
+
 
 def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     """Replaces short configuration names by files; a resumed run starts from its own configuration.
@@ -32,22 +41,13 @@ def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     return resolved
 
 
-EXAMPLES = {
-    "tokenizer": "--config backbone/tiny --config tokenizer/regvq --config data/photos "
-    "--config trainer/cpu",
-    "generator": "--model.tokenizer FOLDER --config generator/autoregressive-tiny --config "
-    "condition/class-label --config data/scenes --config trainer/generator-cpu",
-}
-"""Arguments that make a whole configuration, by stage."""
-
-
 def explain(complaint: str, args: Sequence[str], stage: str = "tokenizer") -> str:
     """One sentence for the user from what jsonargparse says over several lines.
 
     Args:
         complaint: the parser's text.
         args: what it was parsing, as ``resolve`` returned it.
-        stage: whose arguments they are.
+        stage: what the configuration is of, a key of ``EXAMPLES``.
     """
     missing = re.search(r"^the following arguments are required: (.*)", complaint)
     if missing:
@@ -119,8 +119,11 @@ def _places(complaint: str, args: Sequence[str]) -> list[str]:
     typed = [arg for arg in args if arg.startswith("--") and words <= set(re.findall(r"\w+", arg))]
     places = named + typed
     value = re.search(r"Got value: (.+)", complaint)
-    holding = [place for place in places if value and value.group(1).strip("'\"") in _text(place)]
-    return holding or places
+    if value is None:
+        return places
+    literal = re.escape(value.group(1).strip("'\""))
+    word = re.compile(rf"(?<![\w.]){literal}(?![\w.])")
+    return [place for place in places if word.search(_text(place))] or places
 
 
 def _text(place: str) -> str:

@@ -72,7 +72,7 @@ def _say_of_thread(
     otherwise: Callable[[threading.ExceptHookArgs], Any], failure: threading.ExceptHookArgs
 ) -> None:
     """A file that a logger's thread cannot write as a sentence, without the trace of the thread."""
-    if isinstance(failure.exc_value, OSError):
+    if isinstance(failure.exc_value, OSError) and failure.exc_value.errno in _NO_ROOM:
         _say(f"a log cannot be written any more ({failure.exc_value.strerror})")
     else:
         otherwise(failure)
@@ -177,8 +177,8 @@ def run(
             if error.errno not in _NO_ROOM:
                 raise
             raise RegvqError(
-                f"{folder.path} has no room left ({error.strerror}): free some and go on with --resume, or "
-                "give another --output; what was saved before is whole"
+                f"{error.filename or folder.path} has no room left ({error.strerror}): free some and go on "
+                "with --resume, or give another --output; what was saved before is whole"
             ) from None
     return training.best_model.eval()
 
