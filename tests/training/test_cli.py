@@ -1,5 +1,6 @@
 """The training command: configuration files in, a run's folder out, one sentence for a mistake."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,16 @@ def test_a_mistake_on_the_command_line(
 ) -> None:
     with pytest.raises(RegvqError, match=message):
         tokenizer_cli([*base(small), "--output", str(tmp_path / "run"), *arguments])
+
+
+def test_a_wrong_value_is_placed_where_it_stands(small: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("data: {batch_size: many}")
+    with pytest.raises(RegvqError, match=rf"^{re.escape(str(mine))}: .*many"):
+        tokenizer_cli([*base(small), "--config", str(mine), "--data.batch_size=4"])
+    mine.write_text("data: {batch_size: 4}")
+    with pytest.raises(RegvqError, match=r"^--data\.batch_size=few: "):
+        tokenizer_cli([*base(small), "--config", str(mine), "--data.batch_size=few"])
 
 
 def test_what_is_missing_is_said_with_what_would_give_it() -> None:
