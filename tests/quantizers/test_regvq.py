@@ -300,6 +300,11 @@ def test_the_papers_form() -> None:
     assert output.losses.keys() == {"prior"}
 
 
+def test_a_head_that_nothing_would_teach_is_refused() -> None:
+    with pytest.raises(RegvqError, match="a LinearHead learns through the prior or a softmax"):
+        RegularizedVectorQuantizer(N, D, head=LinearHead(), prior_weight=0)
+
+
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, math.nan, Linear(0.4, 1.5, steps=10), Linear(-1, 0, steps=1)])
 def test_a_mask_ratio_outside_the_unit_interval_is_refused(ratio: float) -> None:
     with pytest.raises(RegvqError, match=r"mask_ratio must be in \[0, 1\]"):

@@ -1,8 +1,10 @@
 """NaN, a full disk, seeds, and what a log file shows of a training."""
 
 import errno
+import io
 import math
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,25 @@ def test_seeds_differ_between_steps_and_ranks_and_reach_every_generator() -> Non
         drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))  # noqa: NPY002
     assert drawn[0] == drawn[1]
     assert not set(drawn[0]) & set(drawn[2])
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_with_figures_under_it_in_a_terminal(
+    make_training: Any, data: Any, output: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    fit(make_training(), data, output, title="mine", **options)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "━" in shown
+    for part in ("mine", "4/4", "loss", "usage", "perplexity", "images/s"):
+        assert part in shown
 
 
 def test_progress_is_a_line_a_validation_where_there_is_no_terminal(

@@ -44,6 +44,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         head: latents to logits; Euclidean if none is given.
         codebook: how the embeddings learn; running means with restart if none is given.
         straight_through: the gradient of the choice; identity with commitment if none is given.
+
+    Raises:
+        RegvqError: a number is out of its range, or nothing would teach the head.
     """
 
     prior_log_prob: Tensor
@@ -77,6 +80,11 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         self.sampling_temperature = bounded_schedule("sampling_temperature", sampling_temperature, low=1e-6)
         if not 0 <= posterior_momentum < 1:
             raise RegvqError(f"posterior_momentum must be in [0, 1), not {posterior_momentum}")
+        if not (head.tied or prior_weight != 0 or straight_through.needs_posterior):
+            raise RegvqError(
+                f"a {type(head).__name__} learns through the prior or a softmax straight-through, and "
+                "there is neither: give prior_weight, SoftmaxStraightThrough or another head"
+            )
         self.prior = prior
         self.posterior_momentum = posterior_momentum
         self.register_buffer("prior_log_prob", prior.log_prob(codebook_size), persistent=False)
