@@ -50,12 +50,12 @@ class Run:
 
 
 RUNS = {
-    "autoregressive/label-map-4x": Run(1700, SamplingOptions(top_p=0.9)),
-    "diffusion/label-map-4x": Run(1500, SamplingOptions(top_p=0.9, steps=50)),
-    "autoregressive/caption": Run(2000, SamplingOptions(top_p=0.9)),
-    "diffusion/caption": Run(2000, SamplingOptions(top_p=0.9, steps=50)),
-    "autoregressive/class-label": Run(1000, SamplingOptions(top_p=0.9)),
-    "diffusion/class-label": Run(1000, SamplingOptions(top_p=0.9, steps=50)),
+    "autoregressive/label-map-4x": Run(1000, SamplingOptions(top_k=1)),
+    "diffusion/label-map-4x": Run(1500, SamplingOptions(top_k=1, parallel=True)),
+    "autoregressive/caption": Run(3500, SamplingOptions(top_p=0.9, guidance=3.0)),
+    "diffusion/caption": Run(3000, SamplingOptions(top_p=0.9, guidance=3.0, steps=50)),
+    "autoregressive/class-label": Run(4000, SamplingOptions(top_p=0.9, guidance=3.0)),
+    "diffusion/class-label": Run(3500, SamplingOptions(top_p=0.9, guidance=3.0, steps=50)),
 }
 SIZE = 64
 TOKENIZER = ("backbone/tiny", "objective/l1", "tokenizer/regvq", "data/scenes", "trainer/cpu")

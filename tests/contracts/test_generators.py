@@ -39,6 +39,19 @@ def codes_of(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(SOURCE.codebook_size, (count, *SOURCE.grid), generator=generator)
 
 
+def learn(generator: Generator, codes: torch.Tensor, ids: torch.Tensor, steps: int) -> list[float]:
+    """Trains on one batch: the losses."""
+    optimizer = torch.optim.Adam(generator.parameters(), 1e-2)
+    losses = []
+    for _ in range(steps):
+        loss = generator.loss(codes, ids).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
 def test_both_are_found() -> None:
     assert {kind.__name__ for kind in KINDS} >= {"AutoregressiveGenerator", "DiscreteDiffusionGenerator"}
 
@@ -64,14 +77,7 @@ def test_the_loss_is_finite_and_reaches_every_weight_that_matters(
 def test_the_loss_falls_on_a_toy_set(kind: type[Generator], condition: type[Condition]) -> None:
     generator = tiny(kind, prepared(condition))
     codes, ids = codes_of(2).repeat(4, 1, 1), generator.condition.of(Toy().batch(*(0, 1) * 4))
-    optimizer = torch.optim.Adam(generator.parameters(), 1e-2)
-    losses = []
-    for _ in range(40):
-        loss = generator.loss(codes, ids).total
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss))
+    losses = learn(generator, codes, ids, steps=40)
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
 
 
@@ -81,14 +87,7 @@ def test_it_learns_a_toy_set_and_its_condition(kind: type[Generator]) -> None:
     generator = tiny(kind, condition_dropout=0.0)
     codes = torch.tensor([1, 7])[torch.arange(16) % 2][:, None, None].expand(-1, *SOURCE.grid)
     ids = generator.condition.ids(torch.arange(16) % 2)
-    optimizer = torch.optim.Adam(generator.parameters(), 1e-2)
-    losses = []
-    for _ in range(60):
-        loss = generator.loss(codes, ids).total
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss))
+    losses = learn(generator, codes, ids, steps=60)
     assert sum(losses[-5:]) < 0.1 * sum(losses[:5])
     drawn = generator.sample(ids[:2], 2, SamplingOptions(seed=0))
     assert (drawn[0] == 1).float().mean() > 0.9
