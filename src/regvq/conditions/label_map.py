@@ -168,7 +168,9 @@ class LabelMap(Condition):
             return None
         cells, labels = self.cells_per_token**2, range(len(self.labels))
         if any(len(pattern) != cells or not set(pattern) <= set(labels) for pattern in self.patterns):
-            raise RegvqError(f"every pattern must name the labels of {cells} cells, from {labels}")
+            raise RegvqError(
+                f"every pattern must name the labels of {cells} cells, each from 0 to {len(labels) - 1}"
+            )
         plain = torch.arange(len(labels))[:, None].expand(-1, cells)
         mixed = torch.tensor([list(pattern) for pattern in self.patterns], dtype=torch.int64)
         return torch.cat([plain, mixed.view(-1, cells)])
