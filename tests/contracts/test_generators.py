@@ -238,4 +238,4 @@ def test_what_does_not_fit_is_a_sentence(kind: type[Generator]) -> None:
     with pytest.raises(RegvqError, match="steps must be at least 1, not 0"):
         generator.sample(None, 1, SamplingOptions(steps=0))
     with pytest.raises(RegvqError, match="guidance_schedule must be one of constant, linear, cosine"):
-        generator.sample(None, 1, SamplingOptions(guidance_schedule="quadratic"))  # type: ignore[arg-type]
+        generator.sample(None, 1, SamplingOptions(guidance_schedule="quadratic"))
