@@ -27,7 +27,7 @@ class Caption(Condition):
     Args:
         vocabulary: ids at most, null and the 256 bytes included.
         length: ids a caption; a longer one is cut.
-        learn_from: captions of the training data that the byte pairs are learned from, at most.
+        learn_from: images of the training data whose captions the byte pairs are learned from, at most.
         byte_pairs: the learned pairs as JSON; learned from the data where none are given.
     """
 
@@ -128,11 +128,12 @@ def _load(text: str) -> Tokenizer:
 
 
 def _captions(dataset: Dataset[Sample], limit: int) -> Iterator[str]:
-    """The first captions of a data set, from its own list where it has one that needs no pictures."""
+    """What is said of the first images of a data set, without their pixels where it can."""
+    known = getattr(dataset, "captions", lambda item: ())
     for item in range(min(limit, size_of(dataset))):
-        if hasattr(dataset, "caption"):
-            yield dataset.caption(item)
-        else:
+        captions = known(item)
+        if not captions:
             sample = dataset[item]
             require_key(sample, "caption", "Caption")
-            yield sample["caption"]
+            captions = (sample["caption"],)
+        yield from captions

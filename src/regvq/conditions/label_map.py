@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,6 +13,7 @@ from regvq.conditions.base import Condition, require_key
 from regvq.conditions.label_patterns import cells_of_tokens, frequent_patterns, majority, nearest_patterns
 from regvq.data import Sample
 from regvq.data.base import size_of
+from regvq.data.label_files import read_numbers
 from regvq.errors import RegvqError
 
 _WELL_COVERED = 0.95  # below, edges are visibly not what the label maps say
@@ -120,21 +119,7 @@ class LabelMap(Condition):
 
     def read(self, text: str) -> Tensor:
         """A PNG of label numbers (grey or palette, one number a pixel) as ``[H, W]`` int64."""
-        path = Path(text)
-        if not path.is_file():
-            raise RegvqError(f"there is no label map {path}")
-        try:
-            with Image.open(path) as image:
-                mode = image.mode
-                pixels = np.array(image)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise RegvqError(f"{path} cannot be read as a label map: {error}") from None
-        if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
-            raise RegvqError(
-                f"{path} has colours (mode {mode}); a label map has one number a pixel: save it as a grey "
-                f"or palette PNG of label numbers"
-            )
-        return torch.from_numpy(pixels.astype(np.int64))
+        return read_numbers(Path(text))
 
     def _checked(self, maps: Tensor) -> Tensor:
         rows, columns = self.cells

@@ -3,23 +3,14 @@
 import hashlib
 import warnings
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from torch import Tensor
-from torch.nn.functional import interpolate
-
-from regvq.data.base import ImageData, ImageDataset, Sample
-from regvq.data.images import image_size, list_images, load_image
+from regvq.data.annotated import AnnotatedImages, Record, Split, check_size, check_split
+from regvq.data.base import ImageData
+from regvq.data.images import image_size, list_images
 from regvq.errors import RegvqError
 
-Split = Literal["train", "val"]
 
-# A training crop shows at least this part of the short side: enough to vary, and things stay whole.
-_SMALLEST_CROP = 0.8
-
-
-class ImageFolder(ImageDataset):
+class ImageFolder(AnnotatedImages):
     """Square crops of all images below a folder.
 
     A file belongs to training or validation by a hash of its path below the folder: the same on every
@@ -52,96 +43,14 @@ class ImageFolder(ImageDataset):
         flip: bool = True,
         seed: int = 0,
     ) -> None:
-        if split not in ("train", "val"):
-            raise RegvqError(
-                f"an image folder has the splits train and val, not {split!r}: choose one of them"
-            )
-        if size < 1:
-            raise RegvqError(f"size is {size}: give crops of at least 1 pixel")
+        check_split(split)
+        check_size(size)
         if not 0 < val_share < 1:
             raise RegvqError(f"val_share is {val_share}: give a share between 0 and 1, for example 0.05")
         self.root = Path(root)
-        self.split = split
-        self.size = size
-        self.flip = flip
-        self.files = self._usable(_split(self.root, list_images(self.root), val_share)[split])
-        self._damaged: set[int] = set()
-        super().__init__(len(self.files), seed)
-
-    @property
-    def damaged(self) -> list[Path]:
-        """Files whose header was good but whose pixels could not be read, as far as met by this process."""
-        return [self.files[item] for item in sorted(self._damaged)]
-
-    def sample(self, item: int, rng: np.random.Generator) -> Sample:
-        """``{"image"}``: float32 ``[3, size, size]`` in [-1, 1]."""
-        image = self._read(item)
-        side, top, left, mirror = self._crop(image.shape[1], image.shape[2], rng)
-        crop = image[:, top : top + side, left : left + side]
-        if side != self.size:
-            shape = (self.size, self.size)
-            crop = interpolate(crop[None], shape, mode="bicubic", antialias=True)[0].clamp_(-1, 1)
-        return {"image": crop.flip(2) if mirror else crop.contiguous()}
-
-    def _crop(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, bool]:
-        """Side, top and left of the square to show, and whether it is mirrored."""
-        short = min(height, width)
-        if self.split == "val":
-            return short, (height - short) // 2, (width - short) // 2, False
-        part, down, across, mirror = rng.random(4)
-        part = _SMALLEST_CROP + (1 - _SMALLEST_CROP) * part
-        side = min(short, max(self.size, round(short * part)))
-        top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
-        return side, top, left, self.flip and bool(mirror < 0.5)
-
-    def _read(self, item: int) -> Tensor:
-        """The image of an item, or of the next one that can be read."""
-        # A smaller crop than the whole short side is cut before resizing: leave it enough pixels.
-        enough = round(self.size / _SMALLEST_CROP)
-        for candidate in (*range(item, len(self.files)), *range(item)):
-            if candidate in self._damaged:
-                continue
-            try:
-                return load_image(self.files[candidate], enough)
-            except RegvqError as error:
-                self._damaged.add(candidate)
-                warnings.warn(
-                    f"{error}; skipped, now {len(self._damaged)} of {len(self.files)} {self.split} images",
-                    stacklevel=2,
-                )
-        raise RegvqError(
-            f"none of the {len(self.files)} {self.split} images in {self.root} can be read any more"
-        )
-
-    def _usable(self, files: list[Path]) -> list[Path]:
-        """The files with a readable header; what was left out or is small is told once."""
-        usable: list[Path] = []
-        bad: list[str] = []
-        small: list[Path] = []
-        for file in files:
-            try:
-                sides = image_size(file)
-            except RegvqError as error:
-                bad.append(str(error))
-                continue
-            usable.append(file)
-            if min(sides) < self.size:
-                small.append(file)
-        if not usable:
-            raise RegvqError(
-                f"none of the {len(files)} {self.split} images in {self.root} can be read; {bad[0]}"
-            )
-        if bad:
-            warnings.warn(
-                f"{len(bad)} of {len(files)} {self.split} images are skipped; {bad[0]}", stacklevel=3
-            )
-        if small:
-            warnings.warn(
-                f"{len(small)} of {len(usable)} {self.split} images are smaller than {self.size} pixels "
-                f"and are scaled up, {small[0]} for one: a smaller size would not blur them",
-                stacklevel=3,
-            )
-        return usable
+        files = split_by_name(self.root, list_images(self.root), val_share)[split]
+        self.files = _usable(self.root, files, split, size)
+        super().__init__([Record(file) for file in self.files], split, size, flip, seed, place=str(root))
 
 
 class FolderData(ImageData):
@@ -169,7 +78,34 @@ class FolderData(ImageData):
         return ImageFolder(self.root, "val", self.size, self.val_share, self.flip)
 
 
-def _split(root: Path, files: list[Path], val_share: float) -> dict[str, list[Path]]:
+def _usable(root: Path, files: list[Path], split: Split, size: int) -> list[Path]:
+    """The files with a readable header; what was left out or is small is told once."""
+    usable: list[Path] = []
+    bad: list[str] = []
+    small: list[Path] = []
+    for file in files:
+        try:
+            sides = image_size(file)
+        except RegvqError as error:
+            bad.append(str(error))
+            continue
+        usable.append(file)
+        if min(sides) < size:
+            small.append(file)
+    if not usable:
+        raise RegvqError(f"none of the {len(files)} {split} images in {root} can be read; {bad[0]}")
+    if bad:
+        warnings.warn(f"{len(bad)} of {len(files)} {split} images are skipped; {bad[0]}", stacklevel=4)
+    if small:
+        warnings.warn(
+            f"{len(small)} of {len(usable)} {split} images are smaller than {size} pixels "
+            f"and are scaled up, {small[0]} for one: a smaller size would not blur them",
+            stacklevel=4,
+        )
+    return usable
+
+
+def split_by_name(root: Path, files: list[Path], val_share: float) -> dict[str, list[Path]]:
     if len(files) < 2:
         raise RegvqError(f"{root} holds a single image: training and validation need at least one each")
     place = {file: _hash(file.relative_to(root).as_posix()) for file in files}

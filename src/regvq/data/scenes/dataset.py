@@ -51,9 +51,9 @@ class Scenes(ImageDataset):
     label_names = tuple(label.name for label in LABELS)
     """Names of the values of ``label_map``."""
 
-    def caption(self, index: int) -> str:
+    def captions(self, index: int) -> tuple[str, ...]:
         """The caption of picture ``index``, without drawing it."""
-        return caption(self.scene(index))
+        return (caption(self.scene(index)),)
 
     def scene(self, index: int) -> Scene:
         """What picture ``index`` shows."""

@@ -1,0 +1,141 @@
+"""What published data sets share: a tree of files, two splits, and a clear word on what is missing."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from regvq.data.annotated import AnnotatedImages, Record, Split
+from regvq.data.base import ImageData
+from regvq.data.images import SUFFIXES
+from regvq.errors import RegvqError
+
+
+class LayoutData(ImageData):
+    """A published data set as its archives extract: see the subclasses.
+
+    Args:
+        root: the folder that the archives were extracted in, or the one that they made there.
+        size: side of the pictures in pixels.
+        flip: whether half of the training pictures are mirrored left to right.
+    """
+
+    title: ClassVar[str]
+    """What the data set is called."""
+    folder: ClassVar[str]
+    """The folder that its archive makes."""
+    tree: ClassVar[str]
+    """How the files should lie, for people."""
+
+    def __init__(self, root: str, size: int = 256, flip: bool = True) -> None:
+        self.root = root
+        self.size = size
+        self.flip = flip
+
+    @property
+    def base(self) -> Path:
+        """``root``, or the archive's folder in it."""
+        inner = Path(self.root) / self.folder
+        return inner if inner.is_dir() else Path(self.root)
+
+    @abstractmethod
+    def records(self, split: Split) -> list[Record]:
+        """The images of a split, in a fixed order.
+
+        Raises:
+            RegvqError: something is missing.
+        """
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the values of ``class_label``; none where the data has no classes."""
+        return ()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the values of ``label_map``; none where the data has no label maps."""
+        return ()
+
+    mirrored: ClassVar[tuple[tuple[int, int], ...]] = ()
+    """Labels that change places in a mirror."""
+
+    def train(self, seed: int) -> AnnotatedImages:
+        """Random crops of the training images."""
+        return self._half("train", seed)
+
+    def val(self) -> AnnotatedImages:
+        """Middle squares of the validation images."""
+        return self._half("val", 0)
+
+    def _half(self, split: Split, seed: int) -> AnnotatedImages:
+        return AnnotatedImages(
+            self.records(split),
+            split,
+            self.size,
+            self.flip,
+            seed,
+            class_names=self.class_names,
+            label_names=self.label_names,
+            mirrored=self.mirrored,
+            place=f"{self.title} in {self.root}",
+        )
+
+    def require(self, path: Path) -> Path:
+        """A file or folder that must be there.
+
+        Raises:
+            RegvqError: it is not; says how the tree should look.
+        """
+        if not path.exists():
+            raise self.incomplete(f"there is no {path}")
+        return path
+
+    def images_in(self, folder: Path) -> list[Path]:
+        """The image files of a folder, sorted.
+
+        Raises:
+            RegvqError: there is no such folder, or it holds none.
+        """
+        found = sorted(
+            path
+            for path in self.require(folder).iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
+        if not found:
+            raise self.incomplete(f"{folder} holds no images")
+        return found
+
+    def require_all(self, paths: Iterable[Path]) -> None:
+        """Files that must be there, many of them.
+
+        Raises:
+            RegvqError: some are not; names the first and counts them.
+        """
+        wanted = list(paths)
+        # One look at a folder instead of one at every file: data sets lie on slow disks.
+        present = {folder: _names(folder) for folder in {path.parent for path in wanted}}
+        missing = [path for path in wanted if path.name not in present[path.parent]]
+        if missing:
+            raise self.incomplete(
+                f"{len(missing):,} of {len(wanted):,} files are missing, first {missing[0]}"
+            )
+
+    def lines(self, path: Path) -> list[str]:
+        """The lines of a text file that are not empty.
+
+        Raises:
+            RegvqError: there is no such file, or it is no text.
+        """
+        try:
+            text = self.require(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self.incomplete(f"{path} cannot be read: {error}") from None
+        return [line for line in text.splitlines() if line.strip()]
+
+    def incomplete(self, what: str) -> RegvqError:
+        """An error about the files, with the tree they should form."""
+        return RegvqError(f"{what}. {self.title} should lie in {self.root} like this:\n{self.tree}")
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

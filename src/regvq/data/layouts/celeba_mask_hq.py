@@ -1,0 +1,118 @@
+"""CelebAMask-HQ: faces with their parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from regvq.data.annotated import Record, Split
+from regvq.data.label_files import read_mask
+from regvq.data.layouts.base import LayoutData
+from regvq.errors import RegvqError
+
+# In the order in which the authors lay them over one another: hair hides what is under it.
+FACE_PARTS = (
+    "skin",
+    "l_brow",
+    "r_brow",
+    "l_eye",
+    "r_eye",
+    "eye_g",
+    "l_ear",
+    "r_ear",
+    "ear_r",
+    "nose",
+    "mouth",
+    "u_lip",
+    "l_lip",
+    "neck",
+    "neck_l",
+    "cloth",
+    "hair",
+    "hat",
+)
+_FACES_A_FOLDER = 2000
+# CelebA's own partition, by the number in the name of the original file.
+_LAST_TRAIN, _LAST_VAL = 162770, 182637
+
+
+@dataclass(frozen=True)
+class FaceParts:
+    """The label map of a face, put together from one mask for each part that it shows.
+
+    Attributes:
+        folder: where the masks of this face and its neighbours lie.
+        face: its number.
+    """
+
+    folder: Path
+    face: int
+
+    def read(self) -> Tensor:
+        """0 is background, ``1 + i`` is ``FACE_PARTS[i]``."""
+        labels: Tensor | None = None
+        for number, part in enumerate(FACE_PARTS, start=1):
+            path = self.folder / f"{self.face:05d}_{part}.png"
+            if path.is_file():
+                mask = read_mask(path)
+                labels = torch.zeros(mask.shape, dtype=torch.int64) if labels is None else labels
+                labels[mask] = number
+        if labels is None:
+            raise RegvqError(
+                f"there is no {self.folder}/{self.face:05d}_*.png: no part of this face is known"
+            )
+        return labels
+
+
+class CelebAMaskHQData(LayoutData):
+    """30,000 faces of 1024 px with label maps of 18 parts, of which 24,183 train and 2,993 validate.
+
+    Lee et al., "MaskGAN: Towards Diverse and Interactive Facial Image Manipulation", CVPR 2020. The split
+    is CelebA's own; its test faces are left out.
+    """
+
+    title = "CelebAMask-HQ"
+    folder = "CelebAMask-HQ"
+    tree = """\
+CelebAMask-HQ/
+  CelebA-HQ-img/0.jpg ... 29999.jpg
+  CelebAMask-HQ-mask-anno/0/00000_skin.png ... 14/29999_skin.png
+  CelebA-HQ-to-CelebA-mapping.txt"""
+    mirrored: ClassVar[tuple[tuple[int, int], ...]] = tuple(
+        (1 + FACE_PARTS.index(f"l_{part}"), 1 + FACE_PARTS.index(f"r_{part}"))
+        for part in ("brow", "eye", "ear")
+    )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Background and the parts."""
+        return ("background", *FACE_PARTS)
+
+    def records(self, split: Split) -> list[Record]:
+        """Faces with the masks of their parts."""
+        table = self.base / "CelebA-HQ-to-CelebA-mapping.txt"
+        faces = []
+        for line in self.lines(table)[1:]:
+            try:
+                face, _, original = line.split()
+                number = int(Path(original).stem)
+            except ValueError:
+                raise self.incomplete(
+                    f"{table} has a line that is not 'idx orig_idx orig_file': {line!r}"
+                ) from None
+            part = "train" if number <= _LAST_TRAIN else "val" if number <= _LAST_VAL else "test"
+            if part == split:
+                faces.append(int(face))
+        masks = self.require(self.base / "CelebAMask-HQ-mask-anno")
+        records = [
+            Record(
+                self.base / "CelebA-HQ-img" / f"{face}.jpg",
+                labels=FaceParts(masks / str(face // _FACES_A_FOLDER), face),
+            )
+            for face in faces
+        ]
+        self.require_all(record.image for record in records)
+        self.require_all(masks / str(face // _FACES_A_FOLDER) / f"{face:05d}_skin.png" for face in faces)
+        return records

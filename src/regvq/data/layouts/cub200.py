@@ -1,0 +1,57 @@
+"""CUB-200-2011: birds, and ten sentences on each."""
+
+from pathlib import Path
+
+from regvq.data.annotated import Record, Split
+from regvq.data.layouts.base import LayoutData
+
+
+class CUB200Data(LayoutData):
+    """5,994 training and 5,794 validation photographs of 200 kinds of birds, ten sentences on each.
+
+    Wah et al., "The Caltech-UCSD Birds-200-2011 Dataset", 2011; sentences of Reed et al., "Learning Deep
+    Representations of Fine-Grained Visual Descriptions", CVPR 2016. The split is the data set's own.
+    """
+
+    title = "CUB-200-2011"
+    folder = "CUB_200_2011"
+    tree = """\
+CUB_200_2011/
+  images/001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.jpg ...
+  images.txt
+  image_class_labels.txt
+  classes.txt
+  train_test_split.txt
+text_c10/                          (beside CUB_200_2011, or in it)
+  001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt ..."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Such as ``"Black footed Albatross"``."""
+        names = self._table("classes.txt").values()
+        return tuple(name.partition(".")[2].replace("_", " ") for name in names)
+
+    def records(self, split: Split) -> list[Record]:
+        """Birds with their kind and their sentences."""
+        files, kinds = self._table("images.txt"), self._table("image_class_labels.txt")
+        trains = self._table("train_test_split.txt")
+        wanted = "1" if split == "train" else "0"
+        chosen = [key for key in files if trains.get(key) == wanted]
+        images = {key: self.base / "images" / files[key] for key in chosen}
+        texts = {key: self._texts / Path(files[key]).with_suffix(".txt") for key in chosen}
+        self.require_all(images.values())
+        self.require_all(texts.values())
+        return [
+            Record(images[key], int(kinds[key]) - 1, captions=tuple(map(str.strip, self.lines(texts[key]))))
+            for key in chosen
+        ]
+
+    @property
+    def _texts(self) -> Path:
+        inner = self.base / "text_c10"
+        return inner if inner.is_dir() else self.require(self.base.parent / "text_c10")
+
+    def _table(self, name: str) -> dict[str, str]:
+        """The rest of every line by its first word."""
+        rows = [line.partition(" ") for line in self.lines(self.base / name)]
+        return {key: value.strip() for key, _, value in rows}
