@@ -103,7 +103,7 @@ def test_a_coloured_or_unreadable_label_map_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RegvqError, match=r"has colours .*save it as a grey or palette"):
         condition.read(str(tmp_path / "rgb.png"))
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(RegvqError, match="cannot be read as a label map"):
+    with pytest.raises(RegvqError, match="is no PNG: a label map is kept as one"):
         condition.read(str(tmp_path / "text.png"))
     with pytest.raises(RegvqError, match="there is no label map"):
         condition.read(str(tmp_path / "missing.png"))

@@ -1,0 +1,85 @@
+"""docs/datasets.md: its trees are those that the code reads, and its commands run on miniatures."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from regvq import configs
+from regvq.data import layouts
+from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator
+from regvq.nets import IdentityBackbone
+from regvq.quantizers import VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training.cli_arguments import resolve
+from regvq.training.generator_cli import generator_cli
+from regvq.training.run import quiet
+from regvq.training.tokenizer_cli import TokenizerCLI
+from tests.support.miniatures import MINIATURES
+
+PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
+KINDS = [kind for kind in vars(layouts).values() if isinstance(kind, type) and hasattr(kind, "tree")]
+GENERATORS = {"autoregressive": AutoregressiveGenerator, "diffusion": DiscreteDiffusionGenerator}
+WRITTEN = {"ade20k": "ade20k", "celeba-hq": "celeba-mask-hq", "cub200": "cub-200", "coco": "coco-captions"}
+"""Which miniature stands for the data of a command."""
+# The paper's widths and batches, in little; everything else is as the page has it.
+SMALL = [
+    "--model.generator.init_args.dim=16",
+    "--model.generator.init_args.layers=1",
+    "--model.generator.init_args.heads=2",
+    "--model.generator.init_args.hidden=32",
+    "--model.samples=false",
+    "--data.batch_size=1",
+    "--data.workers=0",
+    "--trainer.accelerator=cpu",
+    "--trainer.precision=32",
+    "--trainer.max_steps=1",
+    "--trainer.val_check_interval=1",
+]
+
+
+def commands(name: str) -> list[list[str]]:
+    """The page's commands of one kind as words."""
+    text = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)).replace("\\\n", " ")
+    lines = [shlex.split(line) for line in text.splitlines()]
+    return [words[2:] for words in lines if words and words[1] == name]
+
+
+def test_every_tree_is_the_one_that_is_read() -> None:
+    trees = re.findall(r"```text\n(.*?)\n```", PAGE, flags=re.DOTALL)
+    assert sorted(trees) == sorted(kind.tree for kind in KINDS if kind is not layouts.LayoutData)
+
+
+def test_every_configuration_of_data_is_in_the_table() -> None:
+    shipped = {name for name in configs.names() if name.startswith("data/")} - {"data/tokens"}
+    assert set(re.findall(r"^\| `(data/[\w-]+)`", PAGE, flags=re.MULTILINE)) == shipped
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize(
+    "words", commands("fit-generator"), ids=lambda words: words[words.index("--config") + 1]
+)
+def test_the_paper_s_tasks_train_with_either_generator(
+    words: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = words[words.index("--config") + 1].removeprefix("data/")
+    MINIATURES[WRITTEN[data]].write(tmp_path / "datasets")
+    tokenizer = ImageTokenizer(IdentityBackbone(64), VectorQuantizer(16, 4))
+    tokenizer.save_pretrained(tmp_path / words[words.index("--model.tokenizer") + 1])
+    words = [re.sub(r"generator/\w+-256", f"generator/{kind}-256", word) for word in words]
+    generator = generator_cli([*words, *SMALL])
+    assert type(generator) is GENERATORS[kind]
+    assert generator.source.grid == (4, 4)
+
+
+def test_the_paper_s_tokenizer_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (words,) = commands("fit-tokenizer")
+    monkeypatch.chdir(tmp_path)
+    # The weights of its feature net are the user's.
+    words = [word.replace("objective/paper", "objective/l1") for word in words]
+    with quiet():
+        cli = TokenizerCLI(resolve([*words, "--trainer.accelerator=cpu"]))
+    assert cli.datamodule.dataset.size == 256
+    assert 256 // cli.model.model.downsampling == 16
