@@ -25,6 +25,7 @@ COMMANDS = (
     "reconstruct",
     "encode",
     "decode",
+    "evaluate",
     "codebook",
 )
 """In the order of the help. Each is a module of this package, ``-`` written as ``_``, whose docstring

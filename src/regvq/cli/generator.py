@@ -35,6 +35,11 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
         ("label-map", "PNG", "label maps to follow: grey or palette, one label number a pixel"),
     ):
         condition.add_argument(f"--{name}", nargs="+", metavar=metavar, help=text)
+    add_sampling_arguments(parser)
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to draw."""
     parser.add_argument("--seed", type=int, default=0, help="decides all chance (default: 0)")
     for name, kind, metavar, text in (
         ("temperature", float, "T", "below 1 likelier tokens, above 1 more variety (default: 1)"),

@@ -1,7 +1,7 @@
 """What a trained tokenizer does to held-out images, in numbers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -44,10 +44,19 @@ class TokenizerFigures:
 
 
 @torch.no_grad()
-def evaluate_tokenizer(tokenizer: ImageTokenizer, batches: Iterable[Tensor]) -> TokenizerFigures:
+def evaluate_tokenizer(
+    tokenizer: ImageTokenizer,
+    batches: Iterable[Tensor],
+    watch: Callable[[Tensor, Tensor], None] = lambda images, reconstructions: None,
+) -> TokenizerFigures:
     """Reconstructs ``batches`` of images [B, 3, H, W] in [-1, 1], float32, and measures the result.
 
     The tokenizer is used in eval mode and left in the mode it came in.
+
+    Args:
+        tokenizer: on the device that is to compute.
+        batches: the images.
+        watch: called with every batch and its reconstructions, both on the CPU, to measure more.
 
     Raises:
         RegvqError: there are no images, or their sides do not fit the tokenizer.
@@ -60,8 +69,10 @@ def evaluate_tokenizer(tokenizer: ImageTokenizer, batches: Iterable[Tensor]) -> 
             images = batch.to(device)
             codes = tokenizer.encode(images)
             reconstructions = tokenizer.decode(codes).cpu()
-            psnr.update(reconstructions, batch.cpu())
-            ssim.update(reconstructions, batch.cpu())
+            originals = batch.cpu()
+            psnr.update(reconstructions, originals)
+            ssim.update(reconstructions, originals)
+            watch(originals, reconstructions)
             usage.update(codes.cpu())
             count += len(batch)
     if count == 0:

@@ -3,7 +3,10 @@
 from regvq.nets.backbone import Backbone, IdentityBackbone, VQGANBackbone
 from regvq.nets.discriminator import PatchDiscriminator
 from regvq.nets.features import (
+    DINOv2Features,
+    EnlargedFeatures,
     FeatureNet,
+    InceptionFeatures,
     OfflineFeatures,
     SqueezeNetFeatures,
     VGG16Features,
@@ -14,8 +17,11 @@ from regvq.nets.transformer import TransformerSize, bidirectional_transformer, c
 
 __all__ = [
     "Backbone",
+    "DINOv2Features",
+    "EnlargedFeatures",
     "FeatureNet",
     "IdentityBackbone",
+    "InceptionFeatures",
     "OfflineFeatures",
     "PatchDiscriminator",
     "SqueezeNetFeatures",

@@ -1,5 +1,6 @@
 """The contract of every frozen feature net."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -42,6 +43,18 @@ class FeatureNet(nn.Module, ABC):
         The spatial mean of every channel of every layer, layers in order.
         """
         return torch.cat([layer.float().mean((2, 3)) for layer in self(images)], 1)
+
+    def pooled_and_logits(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``pooled``, and a classifier's logits ``[B, K]`` where scores are taken on this net."""
+        return self.pooled(images), None
+
+    def weights_hash(self) -> str:
+        """Twelve hexadecimal digits that change with any weight: which net it was, beside a figure."""
+        digest = hashlib.sha256()
+        for name, value in sorted([*self.named_buffers(), *self.named_parameters()]):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:12]
 
     def train(self, mode: bool = True) -> "FeatureNet":
         """Changes nothing: a frozen net is always in eval mode."""

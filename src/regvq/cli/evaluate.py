@@ -1,0 +1,161 @@
+"""Measure a tokenizer or a generator against real images, with figures that others can repeat.
+
+The data set is named by --config and --data arguments as in regvq fit-tokenizer; its validation half is
+what is reconstructed, or gives the conditions and the real images that samples are compared with. Prints
+the figures as a table and writes evaluation.json and evaluation.md.
+
+--features chooses the net whose features the distances compare: inception (then they are FID, KID and
+IS), dinov2, squeezenet, offline (which needs no weights), or the path of one's weights. Nothing is
+downloaded. Without it the Inception net is taken where its weights are in torch's cache, and else the
+offline features, which is said. Every result names the net and a hash of its weights. Features of the
+real images are kept in --cache.
+
+Example:
+  regvq evaluate tokenizer runs/mine/tokenizer --config data/scenes --output runs/mine/evaluation
+  regvq evaluate generator runs/mine/tokenizer runs/mine/ar/generator --config data/scenes --output runs/ar
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regvq.cli import generator as generator_arguments
+from regvq.cli import images as image_arguments
+from regvq.cli import tokenizer as tokenizer_arguments
+from regvq.cli.terminal import notice, progress, working
+from regvq.errors import RegvqError
+
+if TYPE_CHECKING:
+    from regvq.data import ImageDataModule
+    from regvq.evaluation import Evaluation
+    from regvq.losses import LPIPS
+    from regvq.nets import FeatureNet
+
+CACHE = Path("~/.cache/regvq/references")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    kinds = parser.add_subparsers(title="what to measure", dest="kind", metavar="KIND", required=True)
+    tokenizer = kinds.add_parser("tokenizer", help="its reconstructions", allow_abbrev=False)
+    tokenizer_arguments.add_tokenizer_arguments(tokenizer)
+    generator = kinds.add_parser("generator", help="its samples", allow_abbrev=False)
+    tokenizer_arguments.add_tokenizer_arguments(generator)
+    generator.add_argument(
+        "generator", type=Path, metavar="GENERATOR", help="folder with config.json and model.safetensors"
+    )
+    generator_arguments.add_sampling_arguments(generator)
+    for kind in (tokenizer, generator):
+        kind.add_argument(
+            "--features",
+            metavar="NAME|PATH",
+            help="inception, dinov2, squeezenet, offline, or a file of weights (default: inception, where "
+            "its weights are cached)",
+        )
+        kind.add_argument(
+            "--count",
+            type=image_arguments.positive,
+            metavar="N",
+            help="images at most (default: all of the validation half)",
+        )
+        kind.add_argument(
+            "--cache",
+            type=Path,
+            default=CACHE,
+            metavar="DIR",
+            help=f"where features of real images are kept (default: {CACHE})",
+        )
+        kind.add_argument(
+            "--output", type=Path, required=True, metavar="DIR", help="folder for evaluation.json and .md"
+        )
+    tokenizer.add_argument(
+        "--batch-size",
+        type=image_arguments.positive,
+        default=32,
+        metavar="N",
+        help="images at once (default: 32)",
+    )
+    parser.set_defaults(rest=[])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures.
+
+    Raises:
+        RegvqError: no data set was named, a folder or the weights are missing, or the output cannot be
+            written.
+    """
+    tokenizer_arguments.check_folder(args)
+    if not args.rest:
+        raise RegvqError("name the data to measure on with --config, e.g. --config data/scenes")
+    from regvq.cli.data import parse_data
+    from regvq.evaluation import choose_features
+
+    module = parse_data(args.rest)
+    with working("loading the feature net"):
+        net, instead = choose_features(args.features)
+    if instead:
+        notice(instead)
+    args.cache = args.cache.expanduser()
+    evaluation = (
+        _tokenizer(args, module, net) if args.kind == "tokenizer" else _generator(args, module, net)
+    )
+    paths = evaluation.save(args.output)
+    print(evaluation.table())
+    print(f"\nwritten: {', '.join(map(str, paths))}")
+
+
+def _tokenizer(args: argparse.Namespace, module: "ImageDataModule", net: "FeatureNet") -> "Evaluation":
+    from regvq.evaluation import evaluate_reconstructions
+    from regvq.evaluation.image_batches import images_to_take
+
+    tokenizer = tokenizer_arguments.load(args)
+    net.to(args.device)
+    lpips = _lpips()
+    if lpips is not None:
+        lpips.to(args.device)
+    with progress("reconstructing", images_to_take(module.val_dataset, args.count)) as report:
+        return evaluate_reconstructions(
+            tokenizer,
+            module.dataset,
+            net,
+            args.cache,
+            count=args.count,
+            batch_size=args.batch_size,
+            workers=module.workers,
+            lpips=lpips,
+            report=report,
+        )
+
+
+def _generator(args: argparse.Namespace, module: "ImageDataModule", net: "FeatureNet") -> "Evaluation":
+    from regvq.evaluation import evaluate_samples
+    from regvq.evaluation.image_batches import images_to_take
+
+    sampler = generator_arguments.load(args)
+    net.to(args.device)
+    with progress("sampling", images_to_take(module.val_dataset, args.count)) as report:
+        return evaluate_samples(
+            sampler.generator,
+            sampler.tokenizer,
+            module.dataset,
+            net,
+            args.cache,
+            count=args.count,
+            options=sampler.options,
+            batch_size=sampler.batch_size,
+            workers=module.workers,
+            report=report,
+            notice=notice,
+        )
+
+
+def _lpips() -> "LPIPS | None":
+    """The perceptual distance where its weights are at hand; says so where they are not."""
+    from regvq.losses import LPIPS
+
+    try:
+        return LPIPS()
+    except RegvqError as error:
+        notice(f"LPIPS is left out: {error}")
+        return None

@@ -1,0 +1,133 @@
+"""A tokenizer against real images."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from regvq.configurable import describe
+from regvq.data import ImageData
+from regvq.evaluation.distributions import (
+    FeatureCollector,
+    distribution_measurements,
+    features_of,
+    few_images,
+)
+from regvq.evaluation.evaluation import Evaluation
+from regvq.evaluation.image_batches import image_batches, images_to_take
+from regvq.evaluation.measurement import Measurement
+from regvq.evaluation.references import cached_features, describe_reference
+from regvq.evaluation.tokenizer import EvalMode, evaluate_tokenizer
+from regvq.losses import LPIPS
+from regvq.nets import FeatureNet
+from regvq.tokenizers import ImageTokenizer
+
+
+def evaluate_reconstructions(
+    tokenizer: ImageTokenizer,
+    data: ImageData,
+    net: FeatureNet,
+    cache: Path,
+    count: int | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    lpips: LPIPS | None = None,
+    report: Callable[[int], None] = lambda images: None,
+) -> Evaluation:
+    """What a tokenizer makes of the validation images.
+
+    Args:
+        tokenizer: on the device that is to compute.
+        data: its validation half is reconstructed.
+        net: whose features are compared.
+        cache: folder that keeps the features of the originals.
+        count: images at most; all where none is given.
+        batch_size: images at once.
+        workers: processes that read images; 0 reads them in this one.
+        lpips: the perceptual distance, where it is wanted.
+        report: called with the number of images so far.
+
+    Raises:
+        RegvqError: fewer than two images, sides that do not fit the tokenizer, no torch-fidelity.
+    """
+    dataset = data.val()
+    total = images_to_take(dataset, count)
+    images, distance = FeatureCollector(net), _MeanLPIPS(lpips)
+    done = 0
+
+    def watch(originals: Tensor, reconstructions: Tensor) -> None:
+        nonlocal done
+        images.add(reconstructions)
+        distance.add(originals, reconstructions)
+        done += len(originals)
+        report(done)
+
+    figures = evaluate_tokenizer(tokenizer, image_batches(dataset, total, batch_size, workers), watch)
+    reference = describe_reference(describe(data), dataset, "val", total, net)
+    originals = cached_features(
+        cache, reference, lambda: features_of(net, image_batches(dataset, total, batch_size, workers))
+    )
+    rebuilt = images.result()
+    return Evaluation(
+        subject={"kind": "tokenizer", "fingerprint": tokenizer.fingerprint()},
+        reference=reference,
+        images=total,
+        measurements=[
+            *distribution_measurements(net, rebuilt, originals, "r"),
+            *distance.measurements(),
+            Measurement("PSNR", figures.psnr, 1, "dB", places=2),
+            Measurement("SSIM", figures.ssim, 1, places=4),
+            Measurement("codebook usage", 100 * figures.usage, 1, "%", places=1),
+            Measurement("perplexity", figures.perplexity, 1, f"of {tokenizer.codebook_size}", places=1),
+            Measurement("bits per token", figures.bits_per_token, 0, places=3),
+            *_speeds(tokenizer, next(image_batches(dataset, min(total, batch_size), batch_size))),
+        ],
+        notes=few_images(total, originals),
+    )
+
+
+class _MeanLPIPS:
+    """The mean perceptual distance of pairs, where it is wanted."""
+
+    def __init__(self, lpips: LPIPS | None) -> None:
+        self.lpips = lpips
+        self.total, self.count = 0.0, 0
+
+    @torch.no_grad()
+    def add(self, originals: Tensor, reconstructions: Tensor) -> None:
+        if self.lpips is not None:
+            device = next(self.lpips.buffers()).device
+            parts = (part.to(device).clamp(-1, 1) for part in (originals, reconstructions))
+            pair = [self.lpips.features(part) for part in parts]
+            self.total += float(self.lpips(*pair)) * len(originals)
+            self.count += len(originals)
+
+    def measurements(self) -> list[Measurement]:
+        if self.lpips is None:
+            return []
+        return [Measurement("LPIPS (VGG-16)", self.total / self.count, -1)]
+
+
+@torch.no_grad()
+def _speeds(tokenizer: ImageTokenizer, images: Tensor, rounds: int = 5) -> list[Measurement]:
+    """Images a second of either way; the best of some rounds, after one to warm up."""
+    device = tokenizer.post_quant_conv.weight.device
+    images = images.to(device)
+    with EvalMode(tokenizer):
+        codes = tokenizer.encode(images)
+        ways: Iterable[tuple[str, Callable[[], Tensor]]] = (
+            ("encoding", lambda: tokenizer.encode(images)),
+            ("decoding", lambda: tokenizer.decode(codes)),
+        )
+        found = []
+        for name, way in ways:
+            best = float("inf")
+            for _ in range(rounds + 1):
+                start = time.perf_counter()
+                way().cpu()  # waits for the device
+                best = min(best, time.perf_counter() - start)
+            speed = len(images) / best
+            found.append(Measurement(name, speed, 1, "images/s", places=1, exact=False))
+    return found

@@ -1,0 +1,130 @@
+"""A generator against real images."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from regvq.configurable import describe
+from regvq.data import ImageData, Sample
+from regvq.data.base import size_of
+from regvq.evaluation.distributions import (
+    FeatureCollector,
+    distribution_measurements,
+    features_of,
+    few_images,
+)
+from regvq.evaluation.evaluation import Evaluation
+from regvq.evaluation.image_batches import image_batches, images_to_take
+from regvq.evaluation.measurement import Measurement
+from regvq.evaluation.references import cached_features, describe_reference
+from regvq.evaluation.tokenizer import EvalMode
+from regvq.generators import Generator
+from regvq.generators.batches import sample_in_batches
+from regvq.metrics import CodebookUsage
+from regvq.nets import FeatureNet
+from regvq.tokenizers import ImageTokenizer
+from regvq.types import SamplingOptions
+
+
+def evaluate_samples(
+    generator: Generator,
+    tokenizer: ImageTokenizer,
+    data: ImageData,
+    net: FeatureNet,
+    cache: Path,
+    count: int | None = None,
+    options: SamplingOptions = SamplingOptions(),  # noqa: B008 - frozen
+    batch_size: int = 32,
+    workers: int = 0,
+    report: Callable[[int], None] = lambda images: None,
+    notice: Callable[[str], None] = lambda sentence: None,
+) -> Evaluation:
+    """What a generator samples under the conditions of the validation images.
+
+    Args:
+        generator: on the device that is to compute.
+        tokenizer: its tokenizer.
+        data: its validation half gives conditions and reference.
+        net: whose features are compared.
+        cache: folder that keeps the features of the originals.
+        count: images at most; as many as the validation half has where none is given.
+        options: how to sample.
+        batch_size: images at once.
+        workers: processes that read images; 0 reads them in this one.
+        report: called with the number of images so far.
+        notice: called with what the user should know.
+
+    Raises:
+        RegvqError: fewer than two images, data without the condition, no torch-fidelity.
+    """
+    dataset = data.val()
+    everything, total = size_of(dataset), images_to_take(dataset, count)
+    reference = describe_reference(describe(data), dataset, "val", everything, net)
+    originals = cached_features(
+        cache, reference, lambda: features_of(net, image_batches(dataset, everything, batch_size, workers))
+    )
+    ids, bits = _conditions(generator, tokenizer, dataset, total, batch_size)
+    collector = FeatureCollector(net)
+
+    def finish(codes: Tensor) -> Tensor:
+        collector.add(tokenizer.decode(codes))
+        return codes
+
+    start = time.perf_counter()
+    with EvalMode(tokenizer), EvalMode(generator):
+        codes = sample_in_batches(
+            generator, ids, options, batch_size, finish=finish, report=report, notice=notice
+        )
+    seconds = time.perf_counter() - start
+    usage = CodebookUsage(tokenizer.codebook_size)
+    usage.update(codes)
+    statistics = usage.compute()
+    return Evaluation(
+        subject={
+            "kind": "generator",
+            "generator": type(generator).__name__,
+            "condition": type(generator.condition).__name__,
+            "tokenizer": tokenizer.fingerprint(),
+            "options": asdict(options),
+        },
+        reference=reference,
+        images=total,
+        measurements=[
+            *distribution_measurements(net, collector.result(), originals),
+            Measurement("bits per token", bits, -1, places=3),
+            Measurement("codebook usage", 100 * float(statistics["usage"]), 1, "%", places=1),
+            Measurement(
+                "perplexity", float(statistics["perplexity"]), 0, f"of {tokenizer.codebook_size}", places=1
+            ),
+            Measurement("sampling", total / seconds, 1, "images/s", places=2, exact=False),
+        ],
+        notes=few_images(total, originals),
+    )
+
+
+@torch.no_grad()
+def _conditions(
+    generator: Generator, tokenizer: ImageTokenizer, dataset: Dataset[Sample], count: int, batch_size: int
+) -> tuple[Tensor, float]:
+    """The conditions of the first images, and the bits a token that their own codes cost."""
+    rows, bits = [], 0.0
+    with EvalMode(tokenizer), EvalMode(generator), torch.random.fork_rng([]):
+        for start in range(0, count, batch_size):
+            torch.manual_seed(start)  # diffusion draws times: the same in every evaluation
+            samples = [dataset[item] for item in range(start, min(count, start + batch_size))]
+            batch: Sample = {
+                key: torch.stack(values) if isinstance(values[0], Tensor) else values
+                for key in samples[0]
+                if (values := [sample[key] for sample in samples])
+            }
+            ids = generator.condition.of(batch)
+            codes = tokenizer.encode(batch["image"].to(generator.device))
+            loss = generator.loss(codes, ids.to(generator.device))
+            bits += float(loss.stats["bits_per_token"]) * len(samples)
+            rows.append(ids)
+    return torch.cat(rows), bits / count

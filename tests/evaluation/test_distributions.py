@@ -1,0 +1,194 @@
+"""Distances between sets of images: hand-computed, and against torch-fidelity's own numbers."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch_fidelity
+from torch_fidelity import feature_extractor_inceptionv3 as library
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+from regvq.errors import RegvqError
+from regvq.evaluation.distributions import (
+    ENOUGH,
+    FeatureCollector,
+    FeatureSet,
+    distribution_measurements,
+    features_of,
+    few_images,
+    frechet,
+    frechet_bias,
+)
+from regvq.nets import InceptionFeatures, OfflineFeatures
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Weights of the right shapes, drawn instead of trained: the library has none without a download."""
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "load_state_dict_from_url", lambda *args, **kwargs: {})
+        patch.setattr(library.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        net = library.FeatureExtractorInceptionV3("inception", ["2048"])
+    torch.save(net.state_dict(), path)
+    return path
+
+
+class Pixels(torch.utils.data.Dataset[torch.Tensor]):
+    """8-bit images as torch-fidelity reads them."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.images[index]
+
+
+def values(found: list, names: list[str]) -> list[float]:
+    by_name = {one.name: one.value for one in found}
+    return [by_name[name] for name in names]
+
+
+def test_all_figures_are_those_of_torch_fidelity(inception: Path) -> None:
+    one = torch.randint(0, 256, (12, 3, 24, 24), dtype=torch.uint8)
+    other = torch.randint(0, 200, (10, 3, 24, 24), dtype=torch.uint8)
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Pixels(one),
+        input2=Pixels(other),
+        fid=True,
+        kid=True,
+        isc=True,
+        prc=True,
+        kid_subset_size=10,
+        num_workers=0,
+        batch_size=12,
+        prc_neighborhood=3,
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=str(inception),
+        cuda=False,
+        cache=False,
+        verbose=False,
+    )
+    net = InceptionFeatures(inception)
+    sets = [features_of(net, [part.float() / 127.5 - 1]) for part in (one, other)]
+    mine = values(distribution_measurements(net, *sets), ["FID", "KID", "precision", "recall", "IS"])
+    names = ["frechet_inception_distance", "kernel_inception_distance_mean", "precision", "recall"]
+    expected = [theirs[name] for name in [*names, "inception_score_mean"]]
+    # The library takes a matrix root of singular covariances, exact to about a thousandth of their trace.
+    scale = float(sets[0].gaussian[1].trace() + sets[1].gaussian[1].trace())
+    assert mine[0] == pytest.approx(expected[0], abs=1e-3 * scale)
+    assert mine[1:] == pytest.approx(expected[1:], rel=1e-4, abs=1e-6)
+
+
+def test_the_frechet_distance_is_the_library_s_on_fixed_features() -> None:
+    rows = torch.randn(200, 12, generator=torch.Generator().manual_seed(1))
+    other = torch.randn(150, 12, generator=torch.Generator().manual_seed(2)) * 1.5 + 0.3
+    theirs = fid_statistics_to_metric(
+        *(fid_features_to_statistics(part) for part in (rows, other)), verbose=False
+    )
+    assert frechet(FeatureSet(rows), FeatureSet(other)) == pytest.approx(
+        theirs["frechet_inception_distance"], rel=1e-6
+    )
+
+
+def test_the_kernel_distance_by_hand() -> None:
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    other = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, -1.0]])
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a @ b / 2 + 1) ** 3)
+
+    inside = [
+        sum(kernel(s[i], s[j]) for i in range(3) for j in range(3) if i != j) / 6 for s in (rows, other)
+    ]
+    across = sum(kernel(a, b) for a in rows for b in other) / 9
+    expected = sum(inside) - 2 * across
+    net = OfflineFeatures()
+    found = distribution_measurements(net, FeatureSet(rows), FeatureSet(other))
+    # Subsets of all images: every one of the hundred is the same.
+    (value,) = values(found, [f"kernel distance ({net.name})"])
+    assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_precision_and_recall_of_what_is_apart_and_of_what_is_the_same() -> None:
+    rows = torch.randn(40, 3)
+    for other, expected in ((rows, [1.0, 1.0]), (rows + 100, [0.0, 0.0])):
+        found = distribution_measurements(OfflineFeatures(), FeatureSet(rows), FeatureSet(other))
+        assert values(found, ["precision", "recall"]) == expected
+
+
+def test_the_score_of_certain_and_even_predictions_is_their_number() -> None:
+    logits = 50 * torch.eye(4).repeat_interleave(25, 0)
+    rows = torch.randn(100, 3)
+    found = distribution_measurements(OfflineFeatures(), FeatureSet(rows, logits), FeatureSet(rows))
+    # Ten splits after a shuffle: each holds ten of the four classes, in uneven numbers.
+    (value,) = values(found, ["IS"])
+    assert 3 < value <= 4
+
+
+def test_only_inception_s_features_have_the_names_of_the_field(inception: Path) -> None:
+    rows = torch.randn(10, 3)
+    sets = FeatureSet(rows), FeatureSet(rows + 1)
+    offline = [one.name for one in distribution_measurements(OfflineFeatures(), *sets)]
+    assert not any("FID" in name or "KID" in name for name in offline)
+    assert offline[0].startswith("Fréchet distance (")
+    names = [one.name for one in distribution_measurements(InceptionFeatures(inception), *sets, kind="r")]
+    assert names[:2] == ["rFID", "rKID"]
+
+
+def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Two sets of one distribution: all of their distance is bias.
+    rows = torch.randn(2, 600, 40, generator=generator)
+    measured = frechet(FeatureSet(rows[0]), FeatureSet(rows[1]))
+    told = frechet_bias(FeatureSet(rows[0]))
+    assert told == pytest.approx(measured, rel=0.2)
+    (note,) = few_images(600, FeatureSet(rows[0]))
+    assert f"{told:.3g}" in note
+    assert not few_images(ENOUGH, FeatureSet(torch.zeros(ENOUGH, 1)))
+
+
+def test_one_image_has_no_distribution() -> None:
+    collector = FeatureCollector(OfflineFeatures())
+    collector.add(torch.zeros(1, 3, 16, 16))
+    with pytest.raises(RegvqError, match="at least 2 images, not 1"):
+        collector.result()
+
+
+def test_the_gaussian_is_numpy_s() -> None:
+    rows = torch.randn(30, 4)
+    mean, covariance = FeatureSet(rows).gaussian
+    np.testing.assert_allclose(mean, rows.double().numpy().mean(0), atol=1e-12)
+    np.testing.assert_allclose(covariance, np.cov(rows.double().numpy(), rowvar=False), atol=1e-12)
+    assert not math.isnan(float(covariance.sum()))
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "missing"])
+def test_weights_that_are_not_inception_s_are_a_sentence(
+    inception: Path, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.pth"
+    if damage == "cut":
+        path.write_bytes(inception.read_bytes()[:1000])
+    elif damage == "other":
+        torch.save({"layer.weight": torch.zeros(2)}, path)
+    with pytest.raises(RegvqError, match="Inception"):
+        InceptionFeatures(path)
+
+
+def test_a_pickle_that_poses_as_weights_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+
+    torch.save({"fc.weight": Trap()}, tmp_path / "weights.pth")
+    with pytest.raises(RegvqError, match="cannot be read as weights"):
+        InceptionFeatures(tmp_path / "weights.pth")
+    assert not (tmp_path / "sprung").exists()
