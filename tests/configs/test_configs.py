@@ -92,5 +92,5 @@ def test_names_with_and_without_suffix_and_own_files_first(
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(RegvqError, match="tokenizer/ema-vq, tokenizer/gumbel"):
+    with pytest.raises(RegvqError, match="tokenizer/ema-vq, tokenizer/fsq, tokenizer/gumbel"):
         configs.find("tokenizer/unknown")

@@ -22,6 +22,7 @@ from regvq.quantizers import (
     RotationStraightThrough,
     SoftmaxStraightThrough,
 )
+from regvq.quantizers.peers import PeerFSQ, PeerLFQ, PeerVQ
 from tests.support.discovery import concrete_subclasses, takes_sizes_alone
 
 SIZE, DIM = 16, 6
@@ -42,10 +43,16 @@ def _combination(head: type, codebook: type, straight_through: type) -> Make:
     return make
 
 
-FOUND: dict[str, Make] = {
-    cls.__name__: cls for cls in concrete_subclasses(regvq.quantizers, Quantizer) if takes_sizes_alone(cls)
+LEVELS = {1: (3,), 16: (4, 4), 100: (5, 5, 4)}
+ALL = {cls.__name__: cls for cls in concrete_subclasses(regvq.quantizers, Quantizer)}
+FOUND: dict[str, Make] = {name: cls for name, cls in ALL.items() if takes_sizes_alone(cls)}
+# Quantizers that have not any number of codes: the nearest that they can have.
+BOUND: dict[str, Make] = {
+    "PeerFSQ": lambda size, dim: PeerFSQ(dim, LEVELS.get(size, ())),
+    "PeerLFQ": lambda size, dim: PeerLFQ({1: 2, 100: 128}.get(size, size), dim),
 }
-VARIANTS: dict[str, Make] = FOUND | {
+VARIANTS: dict[str, Make] = (FOUND | BOUND) | {
+    "PeerVQ, rotated": lambda size, dim: PeerVQ(size, dim, rotation_trick=True),
     "Reg-VQ, the paper's form": RegularizedVectorQuantizer.paper,
     "Reg-VQ, running posterior": lambda size, dim: RegularizedVectorQuantizer(
         size, dim, posterior_momentum=0.9
@@ -60,6 +67,8 @@ VARIANTS: dict[str, Make] = FOUND | {
 }
 
 every_quantizer = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS.keys())
+ANY_SIZE = {name: make for name, make in VARIANTS.items() if name not in BOUND}
+any_size = pytest.mark.parametrize("make", ANY_SIZE.values(), ids=ANY_SIZE.keys())
 every_grid = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS.keys())
 
 
@@ -88,6 +97,8 @@ def _assert_same_state(one: dict[str, Tensor], other: dict[str, Tensor]) -> None
 def test_the_walk_finds_the_public_quantizers() -> None:
     public = {"VectorQuantizer", "EMAVectorQuantizer", "GumbelQuantizer", "RegularizedVectorQuantizer"}
     assert public <= FOUND.keys()
+    assert {"PeerVQ", "PeerSimVQ", "PeerFSQ", "PeerLFQ"} <= ALL.keys()
+    assert ALL.keys() - FOUND.keys() <= BOUND.keys() | {"ComposedQuantizer"}
 
 
 @every_grid
@@ -260,7 +271,7 @@ def test_a_description_rebuilds_it(make: Make) -> None:
     assert torch.equal(twin(z).loss, quantizer(z).loss)
 
 
-@every_quantizer
+@any_size
 def test_one_code_is_enough(make: Make) -> None:
     quantizer = make(1, DIM).train()
     for _ in range(2):
@@ -317,5 +328,5 @@ def test_other_channels_are_refused(make: Make, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("size", "dim"), [(0, DIM), (-3, DIM), (SIZE, 0)])
 @every_quantizer
 def test_sizes_below_one_are_refused(make: Make, size: int, dim: int) -> None:
-    with pytest.raises(RegvqError, match="at least 1"):
+    with pytest.raises(RegvqError, match=r"at least [123]"):
         make(size, dim)
