@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 
 import regvq
-from jobs import Row, run_missing, write_json
 from regvq.data.scenes import ScenesData
 from regvq.evaluation.adherence import adherence, held_out_scenes
+from regvq.evaluation.comparison.jobs import Row, run_missing, write_json
 from regvq.tokenizers import write_cache
 from regvq.training.generator_cli import train_generator
 from regvq.training.precision import fast_cpu_precision

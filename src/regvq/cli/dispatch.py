@@ -26,6 +26,7 @@ COMMANDS = (
     "encode",
     "decode",
     "evaluate",
+    "compare",
     "codebook",
 )
 """In the order of the help. Each is a module of this package, ``-`` written as ``_``, whose docstring

@@ -58,7 +58,7 @@ class Evaluation:
             "regvq": regvq.__version__,
             "subject": self.subject,
             "images": self.images,
-            "reference": asdict(self.reference),
+            "reference": {**asdict(self.reference), "size": list(self.reference.size)},
             "figures": [one.as_json() for one in self.measurements],
             "notes": list(self.notes),
         }

@@ -1,7 +1,10 @@
-"""Trainings that a benchmark wants: those that are missing are run, several at once, and kept."""
+"""Results that are wanted: those that are missing are made, several at once, and kept."""
 
 import json
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -16,6 +19,7 @@ def run_missing(
     wanted: Mapping[Path, tuple[Callable[..., Row], tuple[Any, ...]]],
     jobs: int,
     show: Callable[[Row], None],
+    failed: Callable[[Path, BaseException], None] | None = None,
 ) -> list[Row]:
     """All rows wanted, in their order; each is written as soon as it is there, and never made twice.
 
@@ -25,28 +29,43 @@ def run_missing(
         wanted: by the file that keeps a row, the function that makes it and its arguments.
         jobs: processes at once.
         show: called with every row that was made now.
+        failed: called with what failed, which then has no row; without it the first failure is raised at
+            the end.
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+    failures: list[BaseException] = []
+    with ProcessPoolExecutor(jobs, spawn, _end_with_parent, (os.getpid(),)) as pool:
         futures = {
             pool.submit(make, *arguments): path
             for path, (make, arguments) in wanted.items()
             if not path.is_file()
         }
-        failures = []
         for future in as_completed(futures):
             failure = future.exception()
-            if failure is not None:
+            if failure is None:
+                row = future.result()
+                write_json(futures[future], row)
+                show(row)
+            elif failed is None:
                 failures.append(failure)
-                continue
-            row = future.result()
-            write_json(futures[future], row)
-            show(row)
+            else:
+                failed(futures[future], failure)
     if failures:
         raise failures[0]
-    return [json.loads(path.read_text()) for path in wanted]
+    return [json.loads(path.read_text()) for path in wanted if path.is_file()]
 
 
 def write_json(path: Path, content: Any) -> None:
     """Writes ``content``, indented, whole or not at all."""
     write_bytes(path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def _end_with_parent(parent: int) -> None:
+    """A training that outlives its parent would meet the next attempt in its own folder."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

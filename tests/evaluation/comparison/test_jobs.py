@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.jobs import Row, run_missing
+from regvq.evaluation.comparison.jobs import Row, run_missing
 
 
 def make(number: int) -> Row:

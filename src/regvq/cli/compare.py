@@ -1,0 +1,122 @@
+"""Train a grid of tokenizers with one budget, measure them alike, and write table, plot and JSON.
+
+COMPARISON is a YAML file, or one that is shipped: its rows (quantizers or settings) times its seeds, and
+if it says so times the values of one swept argument, and a generator on the tokens of each. Arguments
+behind it change the budget of all, e.g. --trainer.max_steps=200. Every training is kept in --output as it
+comes: a run that was cut short goes on where it stopped, one that fails does not lose the others, and
+changed settings are trained anew.
+
+Example:
+  regvq compare comparison/main --output runs/main --jobs 2
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regvq.cli import images as image_arguments
+from regvq.cli.evaluate import CACHE
+from regvq.cli.terminal import notice, progress
+from regvq.errors import RegvqError
+
+if TYPE_CHECKING:
+    from regvq.evaluation.comparison import Comparison
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("comparison", metavar="COMPARISON", help="YAML file or a name: comparison/main")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the trainings and the report"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=image_arguments.positive,
+        default=1,
+        metavar="N",
+        help="trainings at once; they share the cores (default: 1)",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="S", help="instead of the file's")
+    parser.add_argument("--features", metavar="NAME|PATH", help="as in regvq evaluate")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=CACHE,
+        metavar="DIR",
+        help=f"where features of real images are kept (default: {CACHE})",
+    )
+    parser.set_defaults(rest=[])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Trains, measures, writes.
+
+    Raises:
+        RegvqError: the file is no comparison, an argument is none, or trainings failed.
+    """
+    from regvq.evaluation.comparison import read_comparison, save_report
+
+    comparison = read_comparison(args.comparison, _arguments(args.rest))
+    rows, failures = _run(args, comparison)
+    if rows:
+        paths = save_report(comparison, rows, failures, args.output)
+        print(paths[0].read_text(encoding="utf-8"))
+        print(f"written: {', '.join(map(str, paths))}")
+    if failures:
+        raise RegvqError(
+            f"{len(failures)} training(s) failed, first: {failures[0]}; the others are kept, and the same "
+            "command tries these again"
+        )
+
+
+def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[str, Any]], list[str]]:
+    import os
+    from dataclasses import replace
+
+    from regvq.evaluation.comparison import run_cell
+    from regvq.evaluation.comparison.jobs import run_missing
+    from regvq.evaluation.comparison.plan import cell_file
+
+    if args.seeds:
+        comparison = replace(comparison, seeds=tuple(dict.fromkeys(args.seeds)))
+    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    cache = args.cache.expanduser()
+    wanted = {
+        cell_file(args.output, cell): (
+            run_cell,
+            (cell, args.output / "runs" / cell_file(args.output, cell).stem, cache, threads),
+        )
+        for cell in comparison.cells(args.features)
+    }
+    there = sum(path.is_file() for path in wanted)
+    if there:
+        notice(f"{there} of {len(wanted)} trainings are there already")
+    failures: list[str] = []
+    with progress("training", len(wanted)) as report:
+        report(there)
+
+        def show(row: dict[str, Any]) -> None:
+            report(sum(path.is_file() for path in wanted))
+
+        def failed(path: Path, error: BaseException) -> None:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            failures.append(f"{path.stem}: {reason}")
+
+        rows = run_missing(wanted, args.jobs, show, failed)
+    return rows, failures
+
+
+def _arguments(words: list[str]) -> dict[str, str]:
+    """``--key=value`` and ``--key value`` as a mapping.
+
+    Raises:
+        RegvqError: a word is neither.
+    """
+    found: dict[str, str] = {}
+    remaining = iter(words)
+    for word in remaining:
+        key, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not key:
+            raise RegvqError(f"{word} is no argument of a training: write --key=value")
+        found[key] = value if equals else next(remaining, "")
+    return found

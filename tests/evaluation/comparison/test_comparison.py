@@ -1,0 +1,190 @@
+"""A grid of trainings: read, run, resumed, reported; one that fails does not lose the others."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from regvq import configs
+from regvq.errors import RegvqError
+from regvq.evaluation.comparison import Comparison, read_comparison, run_cell, save_report
+from regvq.evaluation.comparison.plan import cell_file, key_of
+from regvq.evaluation.comparison.report import grouped, markdown, shown_figures
+
+TINY = """
+title: Tiny
+configs: [backbone/tiny, objective/l1, data/scenes, trainer/cpu, {own}]
+arguments: {{trainer.max_steps: {steps}, trainer.val_check_interval: 2, model.quantizer.init_args.dim: 8}}
+seeds: [0, 1]
+rows:
+  vq: {{configs: [tokenizer/vq], arguments: {{model.quantizer.init_args.codebook_size: 16}}}}
+  fsq: {{configs: [tokenizer/fsq], arguments: {{model.quantizer.init_args.levels: [4, 4]}}}}
+"""
+OWN = """
+model:
+  backbone: {class_path: regvq.nets.IdentityBackbone, init_args: {downsampling: 4}}
+data:
+  dataset:
+    class_path: regvq.data.scenes.ScenesData
+    init_args: {size: 16, train_length: 24, val_length: 8}
+  batch_size: 4
+  val_batch_size: 4
+"""
+GENERATOR = """
+generator:
+  configs: [generator/autoregressive-tiny, condition/class-label, data/scenes, trainer/generator-cpu, {own}]
+  arguments: {{trainer.max_steps: 2, trainer.val_check_interval: 2}}
+  options: {{top_p: 0.9}}
+"""
+OWN_GENERATOR = """
+model: {generator: {init_args: {dim: 16, layers: 1, heads: 2, hidden: 32}}, samples: false}
+data:
+  dataset:
+    class_path: regvq.data.scenes.ScenesData
+    init_args: {size: 16, train_length: 24, val_length: 8}
+  batch_size: 4
+  val_batch_size: 4
+"""
+
+
+def write(folder: Path, extra: str = "", steps: int = 2) -> Path:
+    (folder / "own.yaml").write_text(OWN)
+    (folder / "tiny.yaml").write_text(TINY.format(own=folder / "own.yaml", steps=steps) + extra)
+    return folder / "tiny.yaml"
+
+
+def run_all(comparison: Comparison, folder: Path) -> list:
+    return [
+        run_cell(cell, folder / "runs" / key_of(cell), folder / "cache", 1)
+        for cell in comparison.cells("offline")
+    ]
+
+
+def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
+    comparison = read_comparison(str(write(tmp_path)))
+    rows = run_all(comparison, tmp_path)
+    assert [(row["row"], row["seed"]) for row in rows] == [("vq", 0), ("vq", 1), ("fsq", 0), ("fsq", 1)]
+    assert rows[0]["figures"] != rows[1]["figures"]
+    assert all("images/s" not in name for row in rows for name in row["figures"])
+    # Another attempt finds the finished run and only measures again.
+    assert run_all(replace(comparison, seeds=(0,)), tmp_path)[0]["figures"] == rows[0]["figures"]
+    paths = save_report(comparison, rows, ["a training failed"], tmp_path / "report")
+    text = paths[0].read_text()
+    assert "| vq | 2 |" in text
+    assert " ± " in text
+    assert text.count("**") >= 2 * 3
+    assert "Fewer than three seeds: exploratory" in text
+    assert "- Failed: a training failed" in text
+    with Image.open(paths[1]) as image:
+        assert image.width > 600
+    assert json.loads(paths[2].read_text())["rows"] == rows
+
+
+def test_a_generator_on_the_tokens_of_each(tmp_path: Path) -> None:
+    (tmp_path / "own-generator.yaml").write_text(OWN_GENERATOR)
+    path = write(tmp_path, GENERATOR.format(own=tmp_path / "own-generator.yaml"))
+    comparison = replace(read_comparison(str(path)), seeds=(0,))
+    comparison = replace(comparison, rows={"vq": comparison.rows["vq"]})
+    (row,) = run_all(comparison, tmp_path)
+    assert {"samples: precision", "samples: bits per token"} <= row["figures"].keys()
+    assert row["seconds"].keys() == {"tokenizer", "generator"}
+    assert [name for name in shown_figures([row]) if name.startswith("samples: Fréchet")]
+
+
+def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
+    comparison = read_comparison(str(write(tmp_path)))
+
+    def row(name: str, seed: int, psnr: float, distance: float) -> dict:
+        return {
+            "row": name,
+            "value": None,
+            "seed": seed,
+            "figures": {"Fréchet distance (x)": distance, "PSNR": psnr},
+            "better": {"Fréchet distance (x)": -1, "PSNR": 1},
+            "reference": {"size": (16, 16), "features": "x", "weights": "w"},
+            "images": 8,
+            "seconds": {"tokenizer": 1.0},
+            "notes": [],
+        }
+
+    rows = [
+        row("vq", 0, 20.0, 1.0),
+        row("vq", 1, 22.0, 3.0),
+        row("fsq", 0, 20.5, 1.5),
+        row("fsq", 1, 20.5, 1.5),
+    ]
+    text = markdown(comparison, rows, [])
+    assert "| vq | 2 | 2.0000 ± 1.4142 | **21.00 ± 1.41** |" in text
+    assert "| fsq | 2 | **1.5000 ± 0.0000** | 20.50 ± 0.00 |" in text
+
+
+def test_a_swept_value_is_a_row_each(tmp_path: Path) -> None:
+    sweep = "sweep: {argument: model.quantizer.init_args.codebook_size, values: [8, 16]}\n"
+    comparison = read_comparison(str(write(tmp_path, sweep)))
+    comparison = replace(comparison, seeds=(0,), rows={"vq": comparison.rows["vq"]})
+    rows = run_all(comparison, tmp_path)
+    assert list(grouped(rows)) == [("vq", 8), ("vq", 16)]
+    paths = save_report(comparison, rows, [], tmp_path / "report")
+    assert "| row | codebook size | seeds |" in paths[0].read_text()
+
+
+def test_changed_settings_are_another_file(tmp_path: Path) -> None:
+    one = read_comparison(str(write(tmp_path)))
+    other = read_comparison(str(write(tmp_path)), {"trainer.max_steps": "3"})
+    files = {cell_file(tmp_path, cell) for comparison in (one, other) for cell in comparison.cells()}
+    assert len(files) == 8
+    assert {cell_file(tmp_path, cell) for cell in one.cells("offline")}.isdisjoint(files)
+
+
+@pytest.mark.parametrize("name", [name for name in configs.names() if name.startswith("comparison/")])
+def test_what_is_shipped_can_be_read(name: str) -> None:
+    comparison = read_comparison(name)
+    cells = comparison.cells()
+    assert len({key_of(cell) for cell in cells}) == len(cells)
+    for file in {file for cell in cells for file in cell.tokenizer.configs}:
+        configs.find(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["- a list", "title: x", "title: x\nconfigs: []\nrows: {}\nseeds: [0, 0]", "a: b: c", "title: [x"],
+)
+def test_what_is_no_comparison_is_a_sentence(content: str, tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text(content)
+    with pytest.raises(RegvqError, match=r"file.yaml is no comparison .*its keys are title, configs"):
+        read_comparison(str(tmp_path / "file.yaml"))
+
+
+def test_killed_and_started_again_it_gives_the_same(tmp_path: Path) -> None:
+    comparison = replace(read_comparison(str(write(tmp_path, steps=30))), seeds=(0,))
+    (cell, _) = comparison.cells("offline")
+    output = tmp_path / "killed"
+    run = output / "runs" / key_of(cell)
+    command = [
+        sys.executable,
+        "-m",
+        "regvq",
+        "compare",
+        str(tmp_path / "tiny.yaml"),
+        "--output",
+        str(output),
+    ]
+    command += ["--jobs", "2"]  # one thread each, as below: another number would round otherwise
+    command += ["--features", "offline", "--seeds", "0", "--cache", str(tmp_path / "cache")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (run / "tokenizer" / "checkpoints" / "last.ckpt").is_file():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    time.sleep(2.5)  # until the orphan has noticed
+    assert not cell_file(output, cell).exists()
+    rows = [run_cell(cell, folder, tmp_path / "cache", 1) for folder in (run, tmp_path / "whole")]
+    assert rows[0]["figures"] == rows[1]["figures"]
