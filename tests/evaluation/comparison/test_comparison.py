@@ -188,3 +188,12 @@ def test_killed_and_started_again_it_gives_the_same(tmp_path: Path) -> None:
     assert not cell_file(output, cell).exists()
     rows = [run_cell(cell, folder, tmp_path / "cache", 1) for folder in (run, tmp_path / "whole")]
     assert rows[0]["figures"] == rows[1]["figures"]
+
+
+def test_the_page_s_example_is_a_comparison(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (tmp_path / "page.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    comparison = read_comparison(str(tmp_path / "page.yaml"))
+    assert len(comparison.cells()) == 9
+    shipped = {name for name in configs.names() if name.startswith("comparison/")}
+    assert all(f"`{name}`" in page for name in shipped)
