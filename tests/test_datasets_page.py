@@ -15,7 +15,8 @@ from regvq.tokenizers import ImageTokenizer
 from regvq.training.cli_arguments import resolve
 from regvq.training.generator_cli import generator_cli
 from regvq.training.run import quiet
-from regvq.training.tokenizer_cli import TokenizerCLI
+from regvq.training.tokenizer_cli import TokenizerCLI, tokenizer_cli
+from tests.data.test_hugging_face import save
 from tests.support.miniatures import MINIATURES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
@@ -74,8 +75,22 @@ def test_the_paper_s_tasks_train_with_either_generator(
     assert generator.source.grid == (4, 4)
 
 
+def test_a_saved_data_set_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = next(words for words in commands("fit-tokenizer") if "data/hugging-face" in words)
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "datasets" / "saved", 12)
+    small = [
+        "--data.batch_size=2",
+        "--data.workers=0",
+        "--trainer.max_steps=1",
+        "--trainer.val_check_interval=1",
+    ]
+    tokenizer = tokenizer_cli([*words, *small])
+    assert tokenizer.downsampling == 4
+
+
 def test_the_paper_s_tokenizer_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (words,) = commands("fit-tokenizer")
+    words = next(words for words in commands("fit-tokenizer") if "data/ade20k" in words)
     monkeypatch.chdir(tmp_path)
     # The weights of its feature net are the user's.
     words = [word.replace("objective/paper", "objective/l1") for word in words]

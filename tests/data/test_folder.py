@@ -154,7 +154,7 @@ def test_damage_found_while_reading_is_replaced_by_the_next_file(tmp_path: Path)
     with pytest.warns(UserWarning, match=f"{last.name} as an image.*skipped"):
         replaced = dataset[len(dataset) - 1]["image"]
     assert torch.equal(replaced, expected)
-    assert dataset.damaged == [last]
+    assert dataset.damaged == [str(last)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dataset[len(dataset) - 1]

@@ -2,6 +2,7 @@
 
 from regvq.data.base import GivenData, ImageData, ImageDataset, Sample
 from regvq.data.folder import FolderData, ImageFolder
+from regvq.data.hugging_face import HuggingFaceData
 from regvq.data.images import list_images, load_image, save_png, to_uint8
 from regvq.data.module import ImageDataModule
 from regvq.data.photos import Photos, PhotosData
@@ -9,6 +10,7 @@ from regvq.data.photos import Photos, PhotosData
 __all__ = [
     "FolderData",
     "GivenData",
+    "HuggingFaceData",
     "ImageData",
     "ImageDataModule",
     "ImageDataset",

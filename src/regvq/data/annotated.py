@@ -37,16 +37,23 @@ class Record:
     """One image and what is known of it.
 
     Attributes:
-        image: its file.
+        image: its file, or the content of one.
         class_label: the number of its class, or none.
         labels: where its label map is read, or none.
         captions: what is said of it; empty where nothing is.
+        place: where it is found, for messages; its file where none is given.
     """
 
-    image: Path
+    image: Path | bytes
     class_label: int | None = None
     labels: LabelSource | None = None
     captions: tuple[str, ...] = ()
+    place: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return self.place or str(self.image)
 
 
 class AnnotatedImages(ImageDataset):
@@ -62,7 +69,7 @@ class AnnotatedImages(ImageDataset):
     with all that is known of that.
 
     Args:
-        records: the images.
+        records: the images; read one at a time, so they need not all exist at once.
         split: ``"train"`` or ``"val"``.
         size: side of the crops in pixels.
         flip: whether training crops are mirrored.
@@ -93,7 +100,7 @@ class AnnotatedImages(ImageDataset):
         if not records:
             raise RegvqError(f"{place} has no {split} images")
         super().__init__(len(records), seed)
-        self.records = list(records)
+        self.records = records
         self.split = split
         self.size = size
         self.flip = flip
@@ -104,9 +111,9 @@ class AnnotatedImages(ImageDataset):
         self._damaged: set[int] = set()
 
     @property
-    def damaged(self) -> list[Path]:
+    def damaged(self) -> list[str]:
         """Images that could not be read, they or their label maps, as far as met by this process."""
-        return [self.records[item].image for item in sorted(self._damaged)]
+        return [self.records[item].name for item in sorted(self._damaged)]
 
     def captions(self, item: int) -> tuple[str, ...]:
         """All that is said of a picture, without reading it; empty where nothing is."""
@@ -149,9 +156,9 @@ class AnnotatedImages(ImageDataset):
         for candidate in (*range(item, count), *range(item)):
             if candidate in self._damaged:
                 continue
-            record = self.records[candidate]
             try:
-                image = load_image(record.image, enough)
+                record = self.records[candidate]
+                image = load_image(record.image, enough, name=record.name)
                 return record, image, _labels_of(record, image)
             except RegvqError as error:
                 self._damaged.add(candidate)
@@ -183,7 +190,7 @@ def _labels_of(record: Record, image: Tensor) -> Tensor | None:
     ratio = (labels.shape[0] * width) / (labels.shape[1] * height)
     if abs(ratio - 1) > _SHAPE_TOLERANCE:
         raise RegvqError(
-            f"the label map of {record.image} has {labels.shape[1]} x {labels.shape[0]} pixels, which is "
+            f"the label map of {record.name} has {labels.shape[1]} x {labels.shape[0]} pixels, which is "
             "another shape than its image has: they are not of the same scene"
         )
     return labels if labels.shape == (height, width) else fit_labels(labels, height, width)

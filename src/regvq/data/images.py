@@ -23,7 +23,12 @@ MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, Pillow's own threshol
 _SIXTEEN_BIT = 65535.0
 
 
-def load_image(source: Path | str | bytes, enough: int | None = None, page: str = "white") -> Tensor:
+def load_image(
+    source: Path | str | bytes,
+    enough: int | None = None,
+    page: str = "white",
+    name: str | None = None,
+) -> Tensor:
     """Reads an image file, or the bytes of one.
 
     Greyscale, palette and CMYK become RGB. Transparency is laid on white, the colour that most such
@@ -35,6 +40,7 @@ def load_image(source: Path | str | bytes, enough: int | None = None, page: str 
         enough: where no side need be longer than this (pixels), a JPEG may come out at 1/2, 1/4 or 1/8 of
             its size, no side shorter than this: many times faster for camera pictures.
         page: colour that transparency is laid on.
+        name: what an error calls the image; its path, where it has one.
 
     Returns:
         float32 ``[3, H, W]`` in [-1, 1].
@@ -43,7 +49,7 @@ def load_image(source: Path | str | bytes, enough: int | None = None, page: str 
         RegvqError: there is no such file, or it is no image, damaged, of a kind that has no plain
             range of values, or of more than ``MAX_PIXELS`` pixels.
     """
-    name = _name(source)
+    name = name or _name(source)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         # Metadata that is slightly off is no reason to trouble anybody.

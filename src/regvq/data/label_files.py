@@ -1,5 +1,6 @@
 """Reading label maps: one number a pixel, whatever form a data set keeps it in."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,16 +42,21 @@ class LabelPng:
         return translated(pixels, dict(self.numbers), self.path) if self.numbers else pixels
 
 
-def read_numbers(path: Path) -> Tensor:
-    """A PNG of numbers (grey or palette, one a pixel) as ``[H, W]`` int64.
+def read_numbers(source: Path | bytes, name: str | None = None) -> Tensor:
+    """A PNG of numbers (grey or palette, one a pixel), or the content of one, as ``[H, W]`` int64.
+
+    Args:
+        source: the file or its content.
+        name: what an error calls it; its path, where it has one.
 
     Raises:
         RegvqError: there is none, it is damaged, or it has colours.
     """
-    pixels, mode = _pixels(path)
+    name = name or str(source)
+    pixels, mode = _pixels(source, name)
     if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
         raise RegvqError(
-            f"{path} has colours (mode {mode}); a label map has one number a pixel: save it as a grey "
+            f"{name} has colours (mode {mode}); a label map has one number a pixel: save it as a grey "
             f"or palette PNG of label numbers"
         )
     return torch.from_numpy(pixels.astype(np.int64))
@@ -62,7 +68,7 @@ def read_colours(path: Path) -> Tensor:
     Raises:
         RegvqError: there is none, it is damaged, or it has no colours.
     """
-    pixels, mode = _pixels(path)
+    pixels, mode = _pixels(path, str(path))
     if pixels.ndim != 3 or pixels.shape[2] < 3:
         raise RegvqError(
             f"{path} has no colours (mode {mode}): its segments are told by red, green and blue"
@@ -77,7 +83,7 @@ def read_mask(path: Path) -> Tensor:
     Raises:
         RegvqError: there is none, or it is damaged.
     """
-    pixels, _ = _pixels(path)
+    pixels, _ = _pixels(path, str(path))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1).any(axis=2))
 
 
@@ -94,16 +100,16 @@ def translated(values: Tensor, numbers: dict[int, int], path: Path) -> Tensor:
     return torch.tensor([numbers[value] for value in found.tolist()], dtype=torch.int64)[places]
 
 
-def _pixels(path: Path) -> tuple[np.ndarray, str]:
-    if not path.is_file():
-        raise RegvqError(f"there is no label map {path}")
+def _pixels(source: Path | bytes, name: str) -> tuple[np.ndarray, str]:
+    if isinstance(source, Path) and not source.is_file():
+        raise RegvqError(f"there is no label map {name}")
+    file = source if isinstance(source, Path) else io.BytesIO(source)
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with Image.open(file, formats=("PNG",)) as image:
             return np.array(image), image.mode
     except UnidentifiedImageError:
-        raise RegvqError(
-            f"{path} is no PNG: a label map is kept as one, or its numbers would blur"
-        ) from None
+        reason = "is no PNG: a label map is kept as one, or its numbers would blur"
+        raise RegvqError(f"{name} {reason}") from None
     # Damaged files make the decoder raise nearly anything.
     except Exception as error:
-        raise RegvqError(f"{path} cannot be read as a label map: {error}") from None
+        raise RegvqError(f"{name} cannot be read as a label map: {error}") from None

@@ -113,6 +113,6 @@ CelebAMask-HQ/
             )
             for face in faces
         ]
-        self.require_all(record.image for record in records)
+        self.require_all(Path(record.name) for record in records)
         self.require_all(masks / str(face // _FACES_A_FOLDER) / f"{face:05d}_skin.png" for face in faces)
         return records

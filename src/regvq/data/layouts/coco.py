@@ -105,7 +105,7 @@ coco/
             )
             for image in sorted(wanted)
         ]
-        self.require_all(record.image for record in records)
+        self.require_all(Path(record.name) for record in records)
         return records
 
     def _names(self, split: Split) -> dict[int, str]:

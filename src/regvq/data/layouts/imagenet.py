@@ -1,6 +1,7 @@
 """ImageNet as the challenge of 2012 distributes it."""
 
 from collections import Counter
+from pathlib import Path
 
 from regvq.data.annotated import Record, Split
 from regvq.data.layouts.base import LayoutData
@@ -50,7 +51,7 @@ imagenet/
                     f"{table} has a line without a class of LOC_synset_mapping.txt: {line!r}"
                 )
             records.append(Record(images / f"{name}.JPEG", numbers[wnid]))
-        self.require_all(record.image for record in records)
+        self.require_all(Path(record.name) for record in records)
         return records
 
     def _synsets(self) -> dict[str, str]:

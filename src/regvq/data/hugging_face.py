@@ -1,0 +1,220 @@
+"""A data set that Hugging Face's library ``datasets`` has saved on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from torch import Tensor
+
+from regvq.data.annotated import AnnotatedImages, Record, Split
+from regvq.data.base import ImageData
+from regvq.data.label_files import read_numbers
+from regvq.errors import RegvqError
+
+_VALIDATION = ("validation", "val", "valid", "test")
+
+
+class HuggingFaceData(ImageData):
+    """A folder that ``datasets`` wrote with ``save_to_disk``, read without the network.
+
+    Of several splits ``train`` is trained on, and ``validation``, ``val``, ``valid`` or ``test``, the first
+    there is, validates; of a single one the last images validate.
+
+    Args:
+        root: the folder.
+        size: side of the pictures in pixels.
+        flip: whether half of the training pictures are mirrored left to right.
+        image: column of the images.
+        class_label: column of class numbers, or none.
+        label_map: column of images whose pixels are label numbers, or none.
+        caption: column of sentences, or of lists of them, or none.
+        label_names: names of the label numbers, which the library does not keep.
+        val_share: of a single split, the share of the images that validate.
+
+    Raises:
+        RegvqError: ``val_share`` is not between 0 and 1; later, when the data is asked for: ``datasets`` is
+            not installed, the folder is none of its, or lacks a column.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        size: int = 256,
+        flip: bool = True,
+        image: str = "image",
+        class_label: str | None = None,
+        label_map: str | None = None,
+        caption: str | None = None,
+        label_names: Sequence[str] = (),
+        val_share: float = 0.05,
+    ) -> None:
+        if not 0 < val_share < 1:
+            raise RegvqError(f"val_share is {val_share}: give a share between 0 and 1, for example 0.05")
+        self.root = root
+        self.size = size
+        self.flip = flip
+        self.columns = Columns(image, class_label, label_map, caption)
+        self.label_names = tuple(label_names)
+        self.val_share = val_share
+
+    def train(self, seed: int) -> AnnotatedImages:
+        """Random crops of the training images."""
+        return self._half("train", seed)
+
+    def val(self) -> AnnotatedImages:
+        """Middle squares of the validation images."""
+        return self._half("val", 0)
+
+    def _half(self, split: Split, seed: int) -> AnnotatedImages:
+        table = self._table(split)
+        self.columns.check(table, self.root)
+        return AnnotatedImages(
+            Rows(table, self.columns, self.root),
+            split,
+            self.size,
+            self.flip,
+            seed,
+            class_names=self.columns.class_names(table),
+            label_names=self.label_names,
+            place=self.root,
+        )
+
+    def _table(self, split: Split) -> Any:
+        found = _load(self.root)
+        if not isinstance(found, dict):
+            count = max(1, round(self.val_share * len(found)))
+            if len(found) < 2:
+                raise RegvqError(
+                    f"{self.root} holds a single image: training and validation need one each at least"
+                )
+            first = len(found) - count
+            return found.select(range(first) if split == "train" else range(first, len(found)))
+        names = ("train",) if split == "train" else _VALIDATION
+        for name in names:
+            if name in found:
+                return found[name]
+        raise RegvqError(f"{self.root} has the splits {', '.join(found)}, none of {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds what.
+
+    Attributes:
+        image: of the images.
+        class_label: of class numbers, or none.
+        label_map: of label maps, or none.
+        caption: of sentences, or none.
+    """
+
+    image: str
+    class_label: str | None
+    label_map: str | None
+    caption: str | None
+
+    def check(self, table: Any, place: str) -> None:
+        """Refuses a table that lacks a column.
+
+        Raises:
+            RegvqError: it does; names those that it has.
+        """
+        for name in (self.image, self.class_label, self.label_map, self.caption):
+            if name is not None and name not in table.column_names:
+                raise RegvqError(
+                    f"{place} has no column {name!r}, but {', '.join(table.column_names)}: name one of them"
+                )
+
+    def class_names(self, table: Any) -> tuple[str, ...]:
+        """Of the class numbers, where the table knows them."""
+        if self.class_label is None:
+            return ()
+        return tuple(getattr(table.features[self.class_label], "names", ()))
+
+
+@dataclass(frozen=True)
+class EncodedMap:
+    """A label map as the content of an image file.
+
+    Attributes:
+        content: the file.
+        place: where it is found, for messages.
+    """
+
+    content: bytes
+    place: str
+
+    def read(self) -> Tensor:
+        """See ``LabelSource``."""
+        return read_numbers(self.content, f"the label map of {self.place}")
+
+
+class Rows(Sequence[Record]):
+    """The rows of a table, read when they are asked for.
+
+    Args:
+        table: of the library.
+        columns: what is where.
+        place: what the table is, for messages.
+    """
+
+    def __init__(self, table: Any, columns: Columns, place: str) -> None:
+        from datasets import Image as ImageFeature
+
+        for name in (columns.image, columns.label_map):
+            if name is not None:
+                # As bytes: one reader for all images, which knows every odd kind.
+                table = table.cast_column(name, ImageFeature(decode=False))
+        self.table = table
+        self.columns = columns
+        self.place = place
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [self[item] for item in range(*index.indices(len(self)))]
+        columns, row = self.columns, self.table[index]
+        place = f"row {index} of {self.place}"
+        said = row[columns.caption] if columns.caption else ()
+        return Record(
+            image=_content(row[columns.image], place),
+            class_label=int(row[columns.class_label]) if columns.class_label else None,
+            labels=EncodedMap(_content(row[columns.label_map], place), place)
+            if columns.label_map
+            else None,
+            captions=(said,) if isinstance(said, str) else tuple(said),
+            place=place,
+        )
+
+
+def _content(value: Any, place: str) -> bytes:
+    """The content of an image file that a table holds, or names."""
+    if value and value.get("bytes"):
+        content: bytes = value["bytes"]
+        return content
+    path = Path(value["path"]) if value and value.get("path") else None
+    if path is None or not path.is_file():
+        raise RegvqError(f"{place} has no image")
+    return path.read_bytes()
+
+
+def _load(root: str) -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise RegvqError(f"{root} is read by the package datasets: pip install 'regvq[datasets]'") from None
+    try:
+        return datasets.load_from_disk(root)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RegvqError(
+            f"{root} is no folder that datasets has saved with save_to_disk ({reason}): save it there first"
+        ) from None

@@ -1,0 +1,110 @@
+"""Folders that Hugging Face's datasets has saved: columns, splits, and rows that are damaged."""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from regvq.data import HuggingFaceData
+from regvq.errors import RegvqError
+
+
+def encoded(left: Any, right: Any, width: int = 40, height: int = 32) -> bytes:
+    """A PNG whose halves have one value each."""
+    pixels = np.empty((height, width, *np.shape(left)), np.uint8)
+    pixels[:, : width // 2], pixels[:, width // 2 :] = left, right
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def table(count: int, damaged: int | None = None) -> datasets.Dataset:
+    red, blue = (230, 20, 20), (20, 20, 230)
+    content = {
+        "image": [{"bytes": encoded(red, blue), "path": None} for _ in range(count)],
+        "mask": [{"bytes": encoded(1, 2), "path": None} for _ in range(count)],
+        "label": [number % 2 for number in range(count)],
+        "text": [[f"sentence {number}", "another one"] for number in range(count)],
+    }
+    if damaged is not None:
+        content["image"][damaged]["bytes"] = b"no image"
+    features = datasets.Features(
+        image=datasets.Image(),
+        mask=datasets.Image(),
+        label=datasets.ClassLabel(names=["cat", "dog"]),
+        text=datasets.List(datasets.Value("string")),
+    )
+    return datasets.Dataset.from_dict(content, features=features)
+
+
+def save(folder: Path, count: int, **splits: int) -> Path:
+    """A single split, or several by name."""
+    data = (
+        datasets.DatasetDict({name: table(size) for name, size in splits.items()})
+        if splits
+        else table(count)
+    )
+    data.save_to_disk(str(folder))
+    return folder
+
+
+def read(folder: Path, **options: Any) -> HuggingFaceData:
+    columns = {"class_label": "label", "label_map": "mask", "caption": "text"}
+    return HuggingFaceData(str(folder), size=16, **{**columns, **options})
+
+
+def test_all_columns_are_read_and_cut_alike(tmp_path: Path) -> None:
+    data = read(save(tmp_path, 10), label_names=["none", "left", "right"], val_share=0.2)
+    train, val = data.train(seed=0), data.val()
+    assert (len(train), len(val)) == (8, 2)
+    assert train.class_names == ("cat", "dog")
+    assert train.label_names == ("none", "left", "right")
+    assert [sample["class_label"] for sample in val] == [0, 1]
+    assert [sample["caption"] for sample in val] == ["sentence 8", "sentence 9"]
+    for index in range(24):
+        sample = train[index]
+        red = sample["image"][0] > sample["image"][2]
+        sharp = (sample["image"][0] - sample["image"][2]).abs() > 1.2
+        assert torch.equal((sample["label_map"] == 1)[sharp], red[sharp])
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "test"])
+def test_splits_are_found_by_their_usual_names(name: str, tmp_path: Path) -> None:
+    data = read(save(tmp_path, 0, train=4, **{name: 3}))
+    assert (len(data.train(seed=0)), len(data.val())) == (4, 3)
+
+
+def test_without_a_validation_split_those_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RegvqError, match="has the splits train, other, none of validation, val"):
+        read(save(tmp_path, 0, train=4, other=3)).val()
+
+
+def test_a_damaged_row_is_skipped_and_named(tmp_path: Path) -> None:
+    table(5, damaged=1).save_to_disk(str(tmp_path))
+    train = read(tmp_path).train(seed=0)
+    with pytest.warns(UserWarning, match=rf"cannot read row 1 of {tmp_path} as an image"):
+        sample = train[1]
+    assert sample["class_label"] == 0  # that of the row after it
+    assert train.damaged == [f"row 1 of {tmp_path}"]
+
+
+def test_a_missing_column_folder_or_package_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "data", 4)
+    with pytest.raises(RegvqError, match="has no column 'picture', but image, mask, label, text"):
+        read(tmp_path / "data", image="picture").train(seed=0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RegvqError, match="save_to_disk"):
+        read(tmp_path / "empty").train(seed=0)
+    with pytest.raises(RegvqError, match="single image"):
+        read(save(tmp_path / "one", 1)).train(seed=0)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(RegvqError, match=r"pip install 'regvq\[datasets\]'"):
+        read(tmp_path / "data").train(seed=0)
