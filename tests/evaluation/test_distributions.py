@@ -148,8 +148,10 @@ def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
     # Two sets of one distribution: all of their distance is bias.
     rows = torch.randn(2, 600, 40, generator=generator)
     measured = frechet(FeatureSet(rows[0]), FeatureSet(rows[1]))
-    told = frechet_bias(FeatureSet(rows[0]))
+    told = frechet_bias(600, FeatureSet(rows[0]))
     assert told == pytest.approx(measured, rel=0.2)
+    fewer = frechet(FeatureSet(rows[1, :150]), FeatureSet(rows[0]))
+    assert frechet_bias(150, FeatureSet(rows[0])) == pytest.approx(fewer, rel=0.25)
     (note,) = few_images(600, FeatureSet(rows[0]))
     assert f"{told:.3g}" in note
     assert not few_images(ENOUGH, FeatureSet(torch.zeros(ENOUGH, 1)))

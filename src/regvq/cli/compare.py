@@ -2,9 +2,9 @@
 
 COMPARISON is a YAML file, or one that is shipped: its rows (quantizers or settings) times its seeds, and
 if it says so times the values of one swept argument, and a generator on the tokens of each. Arguments
-behind it change the budget of all, e.g. --trainer.max_steps=200. Every training is kept in --output as it
-comes: a run that was cut short goes on where it stopped, one that fails does not lose the others, and
-changed settings are trained anew.
+behind it are those of every tokenizer's training, e.g. --trainer.max_steps=200. Every training is kept in
+--output as it comes: a run that was cut short goes on where it stopped, one that fails does not lose the
+others, and changed settings are trained anew.
 
 Example:
   regvq compare comparison/main --output runs/main --jobs 2
@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
 
     from regvq.evaluation.comparison import run_cell
     from regvq.evaluation.comparison.jobs import run_missing
-    from regvq.evaluation.comparison.plan import cell_file
+    from regvq.evaluation.comparison.plan import cell_file, run_key
 
     if args.seeds:
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(args.seeds)))
@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
     wanted = {
         cell_file(args.output, cell): (
             run_cell,
-            (cell, args.output / "runs" / cell_file(args.output, cell).stem, cache, threads),
+            (cell, args.output / "runs" / run_key(cell), cache, threads),
         )
         for cell in comparison.cells(args.features)
     }
@@ -106,17 +106,24 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
     return rows, failures
 
 
-def _arguments(words: list[str]) -> dict[str, str]:
-    """``--key=value`` and ``--key value`` as a mapping.
+def _arguments(words: list[str]) -> dict[str, Any]:
+    """``--key=value`` and ``--key value`` as a mapping, values as YAML reads them.
 
     Raises:
         RegvqError: a word is neither.
     """
-    found: dict[str, str] = {}
+    import yaml
+
+    found: dict[str, Any] = {}
     remaining = iter(words)
     for word in remaining:
         key, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or not key:
+        if not equals:
+            value = next(remaining, "--")
+        if not word.startswith("--") or not key or value.startswith("--"):
             raise RegvqError(f"{word} is no argument of a training: write --key=value")
-        found[key] = value if equals else next(remaining, "")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[key] = value
     return found

@@ -108,12 +108,12 @@ class AnnotatedImages(ImageDataset):
         self.label_names = tuple(label_names)
         self.mirrored = tuple(mirrored)
         self.place = place
-        self._damaged: set[int] = set()
+        self._damaged: dict[int, str] = {}
 
     @property
     def damaged(self) -> list[str]:
         """Images that could not be read, they or their label maps, as far as met by this process."""
-        return [self.records[item].name for item in sorted(self._damaged)]
+        return [self._damaged[item] for item in sorted(self._damaged)]
 
     def captions(self, item: int) -> tuple[str, ...]:
         """All that is said of a picture, without reading it; empty where nothing is."""
@@ -156,12 +156,14 @@ class AnnotatedImages(ImageDataset):
         for candidate in (*range(item, count), *range(item)):
             if candidate in self._damaged:
                 continue
+            name = f"image {candidate} of {self.place}"
             try:
                 record = self.records[candidate]
-                image = load_image(record.image, enough, name=record.name)
+                name = record.name
+                image = load_image(record.image, enough, name=name, upright=record.labels is None)
                 return record, image, _labels_of(record, image)
             except RegvqError as error:
-                self._damaged.add(candidate)
+                self._damaged[candidate] = name
                 warnings.warn(
                     f"{error}; skipped, now {len(self._damaged)} of {count} {self.split} images",
                     stacklevel=2,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 from torch import Tensor
 
 from regvq.data.annotated import AnnotatedImages, Record, Split
@@ -19,7 +20,7 @@ class HuggingFaceData(ImageData):
     """A folder that ``datasets`` wrote with ``save_to_disk``, read without the network.
 
     Of several splits ``train`` is trained on, and ``validation``, ``val``, ``valid`` or ``test``, the first
-    there is, validates; of a single one the last images validate.
+    there is, validates; of a single one a fixed random share validates.
 
     Args:
         root: the folder.
@@ -88,8 +89,9 @@ class HuggingFaceData(ImageData):
                 raise RegvqError(
                     f"{self.root} holds a single image: training and validation need one each at least"
                 )
-            first = len(found) - count
-            return found.select(range(first) if split == "train" else range(first, len(found)))
+            # Saved folders lie class by class: the last rows would be of the last class.
+            order = np.random.default_rng(0).permutation(len(found))
+            return found.select(sorted(order[count:] if split == "train" else order[:count]))
         names = ("train",) if split == "train" else _VALIDATION
         for name in names:
             if name in found:
@@ -183,13 +185,16 @@ class Rows(Sequence[Record]):
             return [self[item] for item in range(*index.indices(len(self)))]
         columns, row = self.columns, self.table[index]
         place = f"row {index} of {self.place}"
+        for name in (columns.image, columns.class_label, columns.label_map, columns.caption):
+            if name is not None and row[name] is None:
+                raise RegvqError(f"{place} has nothing in its column {name!r}")
         said = row[columns.caption] if columns.caption else ()
         return Record(
             image=_content(row[columns.image], place),
             class_label=int(row[columns.class_label]) if columns.class_label else None,
-            labels=EncodedMap(_content(row[columns.label_map], place), place)
-            if columns.label_map
-            else None,
+            labels=(
+                EncodedMap(_content(row[columns.label_map], place), place) if columns.label_map else None
+            ),
             captions=(said,) if isinstance(said, str) else tuple(said),
             place=place,
         )

@@ -28,6 +28,7 @@ def load_image(
     enough: int | None = None,
     page: str = "white",
     name: str | None = None,
+    upright: bool = True,
 ) -> Tensor:
     """Reads an image file, or the bytes of one.
 
@@ -41,6 +42,7 @@ def load_image(
             its size, no side shorter than this: many times faster for camera pictures.
         page: colour that transparency is laid on.
         name: what an error calls the image; its path, where it has one.
+        upright: whether the camera's rotation is applied; a label map has none, so beside one it must not.
 
     Returns:
         float32 ``[3, H, W]`` in [-1, 1].
@@ -59,7 +61,7 @@ def load_image(
                 _check_size(image.size, name)
                 if enough is not None:
                     image.draft(None, (enough, enough))
-                rgb = _to_rgb(image, name, page)
+                rgb = _to_rgb(image, name, page, upright)
         except (RegvqError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise _explained(error, name) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -136,16 +138,16 @@ def _open(source: Path | str | bytes) -> Image.Image:
     return Image.open(source, formats=FORMATS)
 
 
-def _to_rgb(image: Image.Image, name: str, page: str) -> np.ndarray:
+def _to_rgb(image: Image.Image, name: str, page: str, upright: bool) -> np.ndarray:
     """The decoded picture as float32 ``[H, W, 3]`` in [-1, 1]."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith(("I", "F")):
-        grey = _wide_grey(np.asarray(upright), upright.mode, name)
+    turned = ImageOps.exif_transpose(image) if upright else image
+    if turned.mode.startswith(("I", "F")):
+        grey = _wide_grey(np.asarray(turned), turned.mode, name)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if upright.has_transparency_data:
-        layers = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layers.size, page), layers)
-    return np.asarray(upright.convert("RGB"), dtype=np.float32) / 127.5 - 1
+    if turned.has_transparency_data:
+        layers = turned.convert("RGBA")
+        turned = Image.alpha_composite(Image.new("RGBA", layers.size, page), layers)
+    return np.asarray(turned.convert("RGB"), dtype=np.float32) / 127.5 - 1
 
 
 def _wide_grey(values: np.ndarray, mode: str, name: str) -> np.ndarray:

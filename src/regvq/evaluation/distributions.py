@@ -88,19 +88,24 @@ def frechet(one: FeatureSet, other: FeatureSet) -> float:
     return float(frechet_distance(*one.gaussian, *other.gaussian))
 
 
-def frechet_bias(reference: FeatureSet) -> float:
+def frechet_bias(images: int, reference: FeatureSet) -> float:
     """About how much of a Fréchet distance comes from the number of images alone, at least 0.
 
-    Two halves of one set should be at distance 0. What is between them instead is what so few images cost,
-    and it falls as one over their number (Chong and Forsyth, "Effectively Unbiased FID and Inception
-    Score", CVPR 2020), so of the whole set it is half as much.
+    Two halves of one set should be at distance 0. What is between them instead is what so few images cost:
+    a sum over both sets of one over their number (Chong and Forsyth, "Effectively Unbiased FID and
+    Inception Score", CVPR 2020), so halves of n images tell its factor, the distance times n / 4.
+
+    Args:
+        images: number of images that are compared with the reference, drawn independently of it.
+        reference: the real images; infinite where they are fewer than four.
     """
     order = torch.randperm(len(reference), generator=torch.Generator().manual_seed(_SEED))
     half = len(reference) // 2
     if half < 2:
         return float("inf")
     halves = (FeatureSet(reference.rows[rows]) for rows in (order[:half], order[half : 2 * half]))
-    return frechet(*halves) / 2
+    factor = frechet(*halves) * half / 2
+    return factor * (1 / images + 1 / len(reference))
 
 
 def distribution_measurements(
@@ -175,7 +180,18 @@ def few_images(images: int, reference: FeatureSet) -> list[str]:
     if min(images, len(reference)) >= ENOUGH:
         return []
     return [
-        f"{images} images against {len(reference)}, fewer than {ENOUGH}: the Fréchet distance is too high "
-        f"by about {frechet_bias(reference):.3g} (half of what lies between two halves of the reference); "
+        f"{images} images against {len(reference)}, fewer than {ENOUGH}: if they are independent of one "
+        f"another, as samples are, the Fréchet distance is too high by about "
+        f"{frechet_bias(images, reference):.3g} (from what lies between two halves of the reference); "
         "compare it only with figures of as many images"
+    ]
+
+
+def few_pairs(images: int) -> list[str]:
+    """The same for reconstructions of the reference's own images."""
+    if images >= ENOUGH:
+        return []
+    return [
+        f"{images} images, fewer than {ENOUGH}: compare the Fréchet distance only with figures of as many "
+        "images"
     ]

@@ -26,9 +26,15 @@ def images_to_take(dataset: Dataset[Sample], count: int | None) -> int:
 def image_batches(
     dataset: Dataset[Sample], count: int, batch_size: int, workers: int = 0
 ) -> Iterator[Tensor]:
-    """The first ``count`` images: ``[B, 3, H, W]`` in [-1, 1] each."""
-    first = Subset(dataset, range(count))
-    yield from DataLoader(first, batch_size, num_workers=workers, collate_fn=_images_alone)
+    """The images of ``spread``: ``[B, 3, H, W]`` in [-1, 1] each."""
+    taken = Subset(dataset, spread(dataset, count))
+    yield from DataLoader(taken, batch_size, num_workers=workers, collate_fn=_images_alone)
+
+
+def spread(dataset: Dataset[Sample], count: int) -> list[int]:
+    """``count`` items, evenly spread: many data sets lie class by class, and their first are of a few."""
+    total = size_of(dataset)
+    return [item * total // count for item in range(count)]
 
 
 def _images_alone(samples: list[Sample]) -> Tensor:

@@ -13,7 +13,7 @@ from regvq.evaluation.distributions import (
     FeatureCollector,
     distribution_measurements,
     features_of,
-    few_images,
+    few_pairs,
 )
 from regvq.evaluation.evaluation import Evaluation
 from regvq.evaluation.image_batches import image_batches, images_to_take
@@ -84,7 +84,7 @@ def evaluate_reconstructions(
             Measurement("bits per token", figures.bits_per_token, 0, places=3),
             *_speeds(tokenizer, next(image_batches(dataset, min(total, batch_size), batch_size))),
         ],
-        notes=few_images(total, originals),
+        notes=few_pairs(total),
     )
 
 

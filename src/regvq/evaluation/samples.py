@@ -19,7 +19,7 @@ from regvq.evaluation.distributions import (
     few_images,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import image_batches, images_to_take
+from regvq.evaluation.image_batches import image_batches, images_to_take, spread
 from regvq.evaluation.measurement import Measurement
 from regvq.evaluation.references import cached_features, describe_reference
 from regvq.evaluation.tokenizer import EvalMode
@@ -114,9 +114,10 @@ def _conditions(
     """The conditions of the first images, and the bits a token that their own codes cost."""
     rows, bits = [], 0.0
     with EvalMode(tokenizer), EvalMode(generator), torch.random.fork_rng([]):
+        items = spread(dataset, count)
         for start in range(0, count, batch_size):
             torch.manual_seed(start)  # diffusion draws times: the same in every evaluation
-            samples = [dataset[item] for item in range(start, min(count, start + batch_size))]
+            samples = [dataset[item] for item in items[start : start + batch_size]]
             batch: Sample = {
                 key: torch.stack(values) if isinstance(values[0], Tensor) else values
                 for key in samples[0]

@@ -112,6 +112,11 @@ class EMACodebook(Codebook):
         self.register_buffer("count", torch.ones(codebook_size))
         self.register_buffer("total", weight.clone())
 
+    @torch.no_grad()
+    def derive(self) -> None:
+        """Makes the vectors what the running sums and counts say, after these were changed from outside."""
+        self.weight.copy_(self.total / self.count.clamp_min(1e-6)[:, None])
+
     def vectors(self) -> Tensor:
         # update() writes in place before backward reads: the graph keeps a copy.
         return self.weight.float().clone() if self.training else self.weight.float()

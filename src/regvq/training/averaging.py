@@ -9,6 +9,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from regvq.errors import RegvqError
 from regvq.quantizers import EMACodebook
+from regvq.quantizers.peers import PeerVQ
 from regvq.quantizers.step_counter import StepCounter
 
 
@@ -20,7 +21,8 @@ class AveragedModel(nn.Module):
 
     The buffers are averaged too, so that codebook and encoder lag equally. An EMA codebook's vectors
     are derived from the averaged sums and counts: a code that was restarted had few tokens before, so
-    the place that it left weighs little. Step counters are copied.
+    the place that it left weighs little. Step counters, and whatever else is no floating-point number, are
+    copied.
 
     Args:
         model: the one that is trained; it is copied.
@@ -42,12 +44,17 @@ class AveragedModel(nn.Module):
         count = self.updates.value
         decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
         averaging: Any = get_ema_multi_avg_fn  # torch leaves it untyped
-        averaging(decay)(_tensors(self.model), _tensors(model), count)
-        for mine, theirs in zip(self.model.modules(), model.modules(), strict=True):
-            if isinstance(mine, EMACodebook):
-                mine.weight.copy_(mine.total / mine.count.clamp_min(1e-6)[:, None])
-            if isinstance(mine, StepCounter) and isinstance(theirs, StepCounter):
-                mine.value = theirs.value
+        pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        averaging(decay)([mine for mine, _ in floating], [theirs for _, theirs in floating], count)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
+        for own, trained in zip(self.model.modules(), model.modules(), strict=True):
+            if isinstance(own, EMACodebook | PeerVQ):
+                own.derive()
+            if isinstance(own, StepCounter) and isinstance(trained, StepCounter):
+                own.value = trained.value
         self.updates.value += 1
 
     def train(self, mode: bool = True) -> "AveragedModel":

@@ -14,8 +14,9 @@ from PIL import Image
 from regvq import configs
 from regvq.errors import RegvqError
 from regvq.evaluation.comparison import Comparison, read_comparison, run_cell, save_report
-from regvq.evaluation.comparison.plan import cell_file, key_of
+from regvq.evaluation.comparison.plan import cell_file, key_of, run_key
 from regvq.evaluation.comparison.report import grouped, markdown, shown_figures
+from regvq.training.tokenizer_cli import train_tokenizer
 
 TINY = """
 title: Tiny
@@ -61,7 +62,7 @@ def write(folder: Path, extra: str = "", steps: int = 2) -> Path:
 
 def run_all(comparison: Comparison, folder: Path) -> list:
     return [
-        run_cell(cell, folder / "runs" / key_of(cell), folder / "cache", 1)
+        run_cell(cell, folder / "runs" / run_key(cell), folder / "cache", 1)
         for cell in comparison.cells("offline")
     ]
 
@@ -136,10 +137,17 @@ def test_a_swept_value_is_a_row_each(tmp_path: Path) -> None:
 
 def test_changed_settings_are_another_file(tmp_path: Path) -> None:
     one = read_comparison(str(write(tmp_path)))
-    other = read_comparison(str(write(tmp_path)), {"trainer.max_steps": "3"})
+    other = read_comparison(str(write(tmp_path)), {"trainer.max_steps": 3})
     files = {cell_file(tmp_path, cell) for comparison in (one, other) for cell in comparison.cells()}
     assert len(files) == 8
-    assert {cell_file(tmp_path, cell) for cell in one.cells("offline")}.isdisjoint(files)
+    (cell, *_) = one.cells("offline")
+    before, run = key_of(cell), run_key(cell)
+    fewer = replace(cell, count=4)
+    assert key_of(fewer) != before
+    assert run_key(fewer) == run  # measured otherwise, trained alike
+    (tmp_path / "own.yaml").write_text(OWN.replace("batch_size: 4", "batch_size: 2"))
+    assert key_of(cell) != before
+    assert run_key(cell) != run
 
 
 @pytest.mark.parametrize("name", [name for name in configs.names() if name.startswith("comparison/")])
@@ -165,7 +173,7 @@ def test_killed_and_started_again_it_gives_the_same(tmp_path: Path) -> None:
     comparison = replace(read_comparison(str(write(tmp_path, steps=30))), seeds=(0,))
     (cell, _) = comparison.cells("offline")
     output = tmp_path / "killed"
-    run = output / "runs" / key_of(cell)
+    run = output / "runs" / run_key(cell)
     command = [
         sys.executable,
         "-m",
@@ -197,3 +205,12 @@ def test_the_page_s_example_is_a_comparison(tmp_path: Path) -> None:
     assert len(comparison.cells()) == 9
     shipped = {name for name in configs.names() if name.startswith("comparison/")}
     assert all(f"`{name}`" in page for name in shipped)
+
+
+@pytest.mark.parametrize("name", ["peer-vq", "peer-rotation", "sim-vq", "fsq", "lfq", "gumbel", "regvq"])
+def test_the_quantizers_of_the_main_table_train_with_averaged_weights(name: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(OWN)
+    files = ["backbone/tiny", "objective/l1", "data/scenes", "trainer/cpu", str(tmp_path / "own.yaml")]
+    arguments = ["--model.ema_decay=0.99", "--trainer.max_steps=3", "--trainer.val_check_interval=1"]
+    tokenizer = train_tokenizer([*files, f"tokenizer/{name}"], tmp_path / "run", arguments)
+    assert tokenizer.quantizer.codebook.isfinite().all()

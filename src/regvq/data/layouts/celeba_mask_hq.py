@@ -12,26 +12,26 @@ from regvq.data.label_files import read_mask
 from regvq.data.layouts.base import LayoutData
 from regvq.errors import RegvqError
 
-# In the order in which the authors lay them over one another: hair hides what is under it.
+# In the order in which the authors lay them over one another, which also numbers them.
 FACE_PARTS = (
     "skin",
-    "l_brow",
-    "r_brow",
+    "nose",
+    "eye_g",
     "l_eye",
     "r_eye",
-    "eye_g",
+    "l_brow",
+    "r_brow",
     "l_ear",
     "r_ear",
-    "ear_r",
-    "nose",
     "mouth",
     "u_lip",
     "l_lip",
-    "neck",
-    "neck_l",
-    "cloth",
     "hair",
     "hat",
+    "ear_r",
+    "neck_l",
+    "neck",
+    "cloth",
 )
 _FACES_A_FOLDER = 2000
 # CelebA's own partition, by the number in the name of the original file.

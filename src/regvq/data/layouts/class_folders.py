@@ -8,6 +8,8 @@ from regvq.data.images import list_images
 from regvq.data.layouts.base import LayoutData
 from regvq.errors import RegvqError
 
+_HALVES = ("train", "val", "valid", "validation", "test", "training")
+
 
 class ClassFoldersData(LayoutData):
     """A folder for each class, once for training and once for validation, or in all.
@@ -66,4 +68,9 @@ val/CLASS/ANY_NAME.jpg ..."""
         )
         if not folders:
             raise self.incomplete(f"{base} has no folders, so it has no classes")
+        halves = [folder.name for folder in folders if folder.name.lower() in _HALVES]
+        if halves:
+            raise self.incomplete(
+                f"{base} has the folder {halves[0]}, which is no class: name the two halves train and val"
+            )
         return folders

@@ -22,7 +22,7 @@ CUB_200_2011/
   image_class_labels.txt
   classes.txt
   train_test_split.txt
-text_c10/                          (beside CUB_200_2011, or in it)
+cvpr2016_cub/text_c10/             (or text_c10/ beside CUB_200_2011 or in it)
   001.Black_footed_Albatross/Black_Footed_Albatross_0001_796111.txt ..."""
 
     @property
@@ -48,8 +48,10 @@ text_c10/                          (beside CUB_200_2011, or in it)
 
     @property
     def _texts(self) -> Path:
-        inner = self.base / "text_c10"
-        return inner if inner.is_dir() else self.require(self.base.parent / "text_c10")
+        beside = self.base.resolve().parent
+        places = (self.base, beside, beside / "cvpr2016_cub")
+        found = [place / "text_c10" for place in places if (place / "text_c10").is_dir()]
+        return found[0] if found else self.require(self.base.parent / "text_c10")
 
     def _table(self, name: str) -> dict[str, str]:
         """The rest of every line by its first word."""

@@ -116,6 +116,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
     data = _data(folder / "tokenizer")
     found = evaluate_reconstructions(tokenizer, data, net, cache, count=cell.count)
     figures = _figures(found)
+    better = {one.name: one.better for one in found.measurements}
     notes = [*([instead] if instead else []), *found.notes]
     if cell.generator is not None:
         start = time.perf_counter()
@@ -126,12 +127,14 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
             generator, tokenizer, data, net, cache, count=cell.count, options=options
         )
         figures |= {f"samples: {name}": value for name, value in _figures(sampled).items()}
+        better |= {f"samples: {one.name}": one.better for one in sampled.measurements}
+        notes += [f"Samples: {note}" for note in sampled.notes]
     return {
         "row": cell.row,
         "value": cell.value,
         "seed": cell.seed,
         "figures": figures,
-        "better": {one.name: one.better for one in found.measurements},
+        "better": better,
         "reference": found.as_json()["reference"],
         "images": found.images,
         "seconds": seconds,

@@ -1,11 +1,12 @@
 """What is compared: a YAML file of rows, seeds and a swept value, as cells to be trained."""
 
+import functools
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from regvq import configs
 from regvq.errors import RegvqError
 from regvq.evaluation.comparison.cell import Cell, Stage
+from regvq.evaluation.feature_choice import choose_features
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Co
 
     Args:
         name: its path, or the short name of one that is shipped, e.g. ``comparison/main``.
-        arguments: of every training, on top of the file's.
+        arguments: of every tokenizer's training, on top of all that the file says.
 
     Raises:
         RegvqError: there is no such file, or it says something else than a comparison.
@@ -110,11 +112,13 @@ def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Co
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         file = _File(**content)
-        shared = Stage(tuple(file.configs), dict(file.arguments) | dict(arguments or {}))
+        # Behind the rows' own: what is given on the command line is meant for all.
+        last = Stage(arguments=dict(arguments or {}))
+        shared = Stage(tuple(file.configs), dict(file.arguments))
         return Comparison(
             title=file.title,
             shared=shared,
-            rows={str(row): Stage.read(value) for row, value in file.rows.items()},
+            rows={str(row): Stage.read(value).with_(last) for row, value in file.rows.items()},
             seeds=_checked_seeds(file.seeds),
             sweep=None if file.sweep is None else Sweep(**file.sweep),
             generator=None if file.generator is None else Stage.read(file.generator),
@@ -128,18 +132,46 @@ def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Co
 
 def key_of(cell: Cell) -> str:
     """A file name that changes with anything that could change the cell's result."""
+    parts = _contents(cell.tokenizer), _contents(cell.generator), _net(cell.features), cell.count
+    return f"{_readable(cell)}-{_hash(*parts)}"
+
+
+def run_key(cell: Cell) -> str:
+    """A folder name that changes with what could change the cell's trainings, and with nothing else."""
+    return f"{_readable(cell)}-{_hash(_contents(cell.tokenizer), _contents(cell.generator))}"
+
+
+@functools.lru_cache
+def _net(choice: str | None) -> tuple[str, str]:
+    """Name and weights of the feature net of a choice, which may be another tomorrow."""
+    net, _ = choose_features(choice)
+    return net.name, net.weights_hash()
+
+
+def _readable(cell: Cell) -> str:
     words = [cell.row, *([] if cell.value is None else [str(cell.value)]), str(cell.seed)]
-    readable = re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-")[:60]
-    text = json.dumps(asdict(cell), sort_keys=True, default=str)
-    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-")[:60]
+
+
+def _contents(stage: Stage | None) -> Any:
+    """What a stage's files say, not what they are called: they may change between two attempts."""
+    if stage is None:
+        return None
+    files = [configs.find(name).read_text(encoding="utf-8") for name in stage.configs]
+    return files, dict(stage.arguments), dict(stage.options)
+
+
+def _hash(*parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def cell_file(folder: Path, cell: Cell) -> Path:
+    """Where a cell's result is kept."""
+    return folder / "cells" / f"{key_of(cell)}.json"
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(seed, int) for seed in seeds):
         raise ValueError(f"seeds must be whole numbers, each once, not {list(seeds)}")
     return tuple(seeds)
-
-
-def cell_file(folder: Path, cell: Cell) -> Path:
-    """Where a cell's result is kept."""
-    return folder / "cells" / f"{key_of(cell)}.json"

@@ -100,10 +100,11 @@ def save_report(
 
 
 def grouped(rows: Sequence[Row]) -> dict[tuple[str, Any], list[Row]]:
-    """The seeds of every row and swept value, in the order of the rows."""
+    """The seeds of every row and swept value, in the order of the rows; a list as its text."""
     groups: dict[tuple[str, Any], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["row"], row["value"]), []).append(row)
+        value = str(row["value"]) if isinstance(row["value"], list | dict) else row["value"]
+        groups.setdefault((row["row"], value), []).append(row)
     return groups
 
 
@@ -112,7 +113,7 @@ def _values(members: Sequence[Row], name: str) -> list[float]:
 
 
 def _better(rows: Sequence[Row], name: str) -> int:
-    better: int = rows[0]["better"].get(name.removeprefix("samples: "), 0)
+    better: int = rows[0]["better"].get(name, 0)
     return better
 
 

@@ -1,6 +1,7 @@
 """DINOv2, whose features follow people's judgement of generated images better than Inception's."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,14 +36,20 @@ class DINOv2Features(FeatureNet):
 
         source = DEFAULT if weights is None else str(weights)
         try:
-            self.net = Dinov2Model.from_pretrained(source, local_files_only=True, use_safetensors=True)
+            loaded: Any = Dinov2Model.from_pretrained(
+                source, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RegvqError(
                 f"no DINOv2 at {source} (nothing is downloaded; {reason}): give the folder of a copy, with "
                 "config.json and model.safetensors"
             ) from None
-        self.net.requires_grad_(False)
+        net, found = loaded
+        wrong = [str(key) for kind in ("missing_keys", "unexpected_keys") for key in found[kind]]
+        if wrong or net.config.model_type != "dinov2":
+            raise RegvqError(f"{source} is another net than a DINOv2 ({', '.join(wrong[:2])})")
+        self.net = net.requires_grad_(False)
         self.name = "DINOv2" if weights is None else f"DINOv2 ({Path(weights).name})"
         # On images in [-1, 1], as in SequentialFeatures.
         self.register_buffer("mean", 2 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1) - 1, persistent=False)

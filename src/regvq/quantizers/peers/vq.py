@@ -1,5 +1,6 @@
 """The library's nearest neighbour with an EMA codebook."""
 
+import torch
 from torch import Tensor
 
 from regvq.quantizers.functional import euclidean_logits
@@ -54,6 +55,12 @@ class PeerVQ(PeerQuantizer):
         """The running means."""
         means: Tensor = self.peer.codebook
         return means.float()
+
+    @torch.no_grad()
+    def derive(self) -> None:
+        """Makes the vectors what the running sums and counts say, after these were changed from outside."""
+        inner = self.peer._codebook
+        inner.embed.copy_(inner.embed_avg / inner.cluster_size.clamp_min(1e-6)[..., None])
 
     def logits(self, tokens: Tensor) -> Tensor:
         return euclidean_logits(tokens, self.codebook, 0.5)
