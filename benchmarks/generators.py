@@ -63,7 +63,7 @@ TOKENIZER = ("backbone/tiny", "objective/l1", "tokenizer/regvq", "data/scenes", 
 
 def make_tokens(folder: Path, steps: int, scenes: int) -> None:
     """Trains the tokenizer and caches the tokens, where they are not there yet."""
-    if not (folder / "tokenizer" / "tokenizer").is_dir():
+    if not (folder / "tokens").is_dir():  # the tokenizer's own folder is there from its first validation on
         shutil.rmtree(folder / "tokenizer", ignore_errors=True)  # of a training that was cut short
         train_tokenizer(
             TOKENIZER,

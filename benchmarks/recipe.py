@@ -19,10 +19,10 @@ import torch
 from regvq.data import Photos
 from regvq.evaluation import evaluate_tokenizer, sampled_tokens
 from regvq.evaluation.comparison.jobs import run_missing, write_json
-from regvq.evaluation.comparison.seeds import seeds_table
 from regvq.evaluation.photos_demo import CONFIGS, Budget
 from regvq.nets import OfflineFeatures
 from regvq.training.tokenizer_cli import train_tokenizer
+from seeds import seeds_table
 
 QUANTIZER = "--model.quantizer.init_args"
 

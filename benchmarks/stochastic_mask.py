@@ -21,7 +21,6 @@ from regvq.data.scenes import ScenesData
 from regvq.evaluation import evaluate_tokenizer, sampled_tokens
 from regvq.evaluation.adherence import adherence, held_out_scenes
 from regvq.evaluation.comparison.jobs import Row, run_missing, write_json
-from regvq.evaluation.comparison.seeds import seeds_table
 from regvq.evaluation.photos_demo import read_history
 from regvq.metrics import FrechetDistance
 from regvq.nets import OfflineFeatures
@@ -30,6 +29,7 @@ from regvq.training.generator_cli import train_generator
 from regvq.training.precision import fast_cpu_precision
 from regvq.training.tokenizer_cli import train_tokenizer
 from regvq.types import SamplingOptions
+from seeds import seeds_table
 
 SIZE = 32
 GENERATOR = (

@@ -19,6 +19,7 @@ from regvq.evaluation import (
 )
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.metrics import FrechetDistance
+from regvq.model_folder import fingerprint
 from regvq.nets import DINOv2Features, IdentityBackbone, OfflineFeatures
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
@@ -109,6 +110,7 @@ def test_samples_are_judged_under_the_validation_s_conditions(
     assert found[0].value("bits per token") > 1
     assert max(seen) == 12
     assert found[0].subject["options"]["seed"] == 3
+    assert found[0].subject["fingerprint"] == fingerprint(generator)
     other = evaluate_samples(
         generator,
         tokenizer,

@@ -108,6 +108,18 @@ def frechet_bias(images: int, reference: FeatureSet) -> float:
     return factor * (1 / images + 1 / len(reference))
 
 
+def require_library() -> None:
+    """Says what is missing before anything long is begun.
+
+    Raises:
+        RegvqError: torch-fidelity is not installed.
+    """
+    try:
+        import torch_fidelity  # noqa: F401
+    except ImportError:
+        raise RegvqError("evaluation needs torch-fidelity: pip install 'regvq[eval]'") from None
+
+
 def distribution_measurements(
     net: FeatureNet, images: FeatureSet, reference: FeatureSet, kind: str = ""
 ) -> list[Measurement]:
@@ -126,12 +138,11 @@ def distribution_measurements(
     Raises:
         RegvqError: torch-fidelity is not installed.
     """
-    try:
-        from torch_fidelity.metric_isc import isc_features_to_metric
-        from torch_fidelity.metric_kid import kid_features_to_metric
-        from torch_fidelity.metric_prc import prc_features_to_metric
-    except ImportError:
-        raise RegvqError("evaluation needs torch-fidelity: pip install 'regvq[eval]'") from None
+    require_library()
+    from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
     is_inception = isinstance(net, InceptionFeatures)
     subset = min(_SUBSET_SIZE, len(images), len(reference))
     kernel = kid_features_to_metric(

@@ -17,7 +17,7 @@ class Evaluation:
     """What was measured, and with what.
 
     Attributes:
-        subject: what was judged: its kind, folders, fingerprints, options.
+        subject: what was judged: its kind, fingerprints, options.
         reference: the real images, and the net whose features were compared.
         images: number of images judged.
         measurements: the figures in the order of the table.

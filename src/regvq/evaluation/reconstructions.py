@@ -14,6 +14,7 @@ from regvq.evaluation.distributions import (
     distribution_measurements,
     features_of,
     few_pairs,
+    require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
 from regvq.evaluation.image_batches import image_batches, images_to_take
@@ -52,6 +53,7 @@ def evaluate_reconstructions(
     Raises:
         RegvqError: fewer than two images, sides that do not fit the tokenizer, no torch-fidelity.
     """
+    require_library()
     dataset = data.val()
     total = images_to_take(dataset, count)
     images, distance = FeatureCollector(net), _MeanLPIPS(lpips)

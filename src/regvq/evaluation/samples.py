@@ -17,6 +17,7 @@ from regvq.evaluation.distributions import (
     distribution_measurements,
     features_of,
     few_images,
+    require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
 from regvq.evaluation.image_batches import image_batches, images_to_take, spread
@@ -26,6 +27,7 @@ from regvq.evaluation.tokenizer import EvalMode
 from regvq.generators import Generator
 from regvq.generators.batches import sample_in_batches
 from regvq.metrics import CodebookUsage
+from regvq.model_folder import fingerprint
 from regvq.nets import FeatureNet
 from regvq.tokenizers import ImageTokenizer
 from regvq.types import SamplingOptions
@@ -62,6 +64,7 @@ def evaluate_samples(
     Raises:
         RegvqError: fewer than two images, data without the condition, no torch-fidelity.
     """
+    require_library()
     dataset = data.val()
     everything, total = size_of(dataset), images_to_take(dataset, count)
     reference = describe_reference(describe(data), dataset, "val", everything, net)
@@ -88,6 +91,7 @@ def evaluate_samples(
         subject={
             "kind": "generator",
             "generator": type(generator).__name__,
+            "fingerprint": fingerprint(generator),
             "condition": type(generator.condition).__name__,
             "tokenizer": tokenizer.fingerprint(),
             "options": asdict(options),

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +33,38 @@ def run_missing(
         failed: called with what failed, which then has no row; without it the first failure is raised at
             the end.
     """
+    missing = {path: work for path, work in wanted.items() if not path.is_file()}
+    failures = _run(missing, jobs, show)
+    # A process that is killed, for want of memory say, takes its pool along: who was it? Each alone tells.
+    for path in [path for path, failure in failures.items() if isinstance(failure, BrokenProcessPool)]:
+        del failures[path]
+        failures |= _run({path: missing[path]}, 1, show)
+    for path, failure in failures.items():
+        if failed is None:
+            raise failure
+        failed(path, failure)
+    return [json.loads(path.read_text()) for path in wanted if path.is_file()]
+
+
+def _run(
+    missing: Mapping[Path, tuple[Callable[..., Row], tuple[Any, ...]]],
+    jobs: int,
+    show: Callable[[Row], None],
+) -> dict[Path, BaseException]:
+    """Makes and writes rows; returns what failed, and why."""
+    failures: dict[Path, BaseException] = {}
     spawn = multiprocessing.get_context("spawn")
-    failures: list[BaseException] = []
     with ProcessPoolExecutor(jobs, spawn, _end_with_parent, (os.getpid(),)) as pool:
-        futures = {
-            pool.submit(make, *arguments): path
-            for path, (make, arguments) in wanted.items()
-            if not path.is_file()
-        }
+        futures = {pool.submit(make, *arguments): path for path, (make, arguments) in missing.items()}
         for future in as_completed(futures):
             failure = future.exception()
-            if failure is None:
-                row = future.result()
-                write_json(futures[future], row)
-                show(row)
-            elif failed is None:
-                failures.append(failure)
-            else:
-                failed(futures[future], failure)
-    if failures:
-        raise failures[0]
-    return [json.loads(path.read_text()) for path in wanted if path.is_file()]
+            if failure is not None:
+                failures[futures[future]] = failure
+                continue
+            row = future.result()
+            write_json(futures[future], row)
+            show(row)
+    return failures
 
 
 def write_json(path: Path, content: Any) -> None:
