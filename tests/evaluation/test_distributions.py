@@ -1,7 +1,7 @@
 """Distances between sets of images: hand-computed, and against torch-fidelity's own numbers."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +174,7 @@ def test_the_gaussian_is_numpy_s() -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "other", "missing"])
 def test_weights_that_are_not_inception_s_are_a_sentence(
-    inception: Path, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inception: Path, damage: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "weights.pth"
     if damage == "cut":
@@ -187,8 +187,8 @@ def test_weights_that_are_not_inception_s_are_a_sentence(
 
 def test_a_pickle_that_poses_as_weights_is_not_run(tmp_path: Path) -> None:
     class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (tmp_path / "sprung",)  # type: ignore[return-value]
+        def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+            return Path.touch, (tmp_path / "sprung",)
 
     torch.save({"fc.weight": Trap()}, tmp_path / "weights.pth")
     with pytest.raises(RegvqError, match="cannot be read as weights"):
