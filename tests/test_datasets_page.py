@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from regvq.training.cli_arguments import resolve
 from regvq.training.generator_cli import generator_cli
 from regvq.training.run import quiet
 from regvq.training.tokenizer_cli import TokenizerCLI, tokenizer_cli
+from tests.data.shards.test_webdataset_data import write
 from tests.data.test_hugging_face import save
 from tests.support.miniatures import MINIATURES
 
@@ -75,10 +77,26 @@ def test_the_paper_s_tasks_train_with_either_generator(
     assert generator.source.grid == (4, 4)
 
 
-def test_a_saved_data_set_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = next(words for words in commands("fit-tokenizer") if "data/hugging-face" in words)
+def save_rows(folder: Path) -> None:
+    save(folder / "datasets" / "saved", 12)
+
+
+def write_shards(folder: Path) -> None:
+    for number in range(3):
+        write(folder / "shards", f"train-{number:03d}", samples=4)
+    write(folder / "shards", "val-000", samples=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "prepare"), [("data/hugging-face", save_rows), ("data/webdataset", write_shards)]
+)
+def test_data_of_one_s_own_trains(
+    name: str, prepare: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = next(words for words in commands("fit-tokenizer") if name in words)
     monkeypatch.chdir(tmp_path)
-    save(tmp_path / "datasets" / "saved", 12)
+    monkeypatch.setenv("HOME", str(tmp_path))  # counts of shards are kept there
+    prepare(tmp_path)
     small = [
         "--data.batch_size=2",
         "--data.workers=0",

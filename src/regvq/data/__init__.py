@@ -6,6 +6,7 @@ from regvq.data.hugging_face import HuggingFaceData
 from regvq.data.images import list_images, load_image, save_png, to_uint8
 from regvq.data.module import ImageDataModule
 from regvq.data.photos import Photos, PhotosData
+from regvq.data.shards import WebDatasetData
 
 __all__ = [
     "FolderData",
@@ -18,6 +19,7 @@ __all__ = [
     "Photos",
     "PhotosData",
     "Sample",
+    "WebDatasetData",
     "list_images",
     "load_image",
     "save_png",

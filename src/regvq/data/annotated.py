@@ -2,10 +2,11 @@
 
 import re
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from torch import Tensor
@@ -56,6 +57,54 @@ class Record:
         return self.place or str(self.image)
 
 
+class RecordSource(Sequence[Record]):
+    """Records that are read when they are asked for, and what of them is cheaper than the whole."""
+
+    @abstractmethod
+    def read(self, index: int) -> Record:
+        """Record ``index`` in ``[0, len)``.
+
+        Raises:
+            RegvqError: it cannot be read.
+        """
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [self.read(item) for item in range(*index.indices(len(self)))]
+        return self.read(range(len(self))[index])
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """The captions of record ``index``, without its image where that can be."""
+        return self.read(index).captions
+
+    def permutation(self, rng: np.random.Generator) -> np.ndarray:
+        """All indices in an order in which an epoch may read them."""
+        return rng.permutation(len(self))
+
+
+class RecordList(RecordSource):
+    """Records that are all there.
+
+    Args:
+        records: at least one.
+    """
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def read(self, index: int) -> Record:
+        return self._records[index]
+
+
 class AnnotatedImages(ImageDataset):
     """Square crops of images and of their label maps.
 
@@ -69,7 +118,7 @@ class AnnotatedImages(ImageDataset):
     with all that is known of that.
 
     Args:
-        records: the images; read one at a time, so they need not all exist at once.
+        records: the images, or where they are read from.
         split: ``"train"`` or ``"val"``.
         size: side of the crops in pixels.
         flip: whether training crops are mirrored.
@@ -100,7 +149,7 @@ class AnnotatedImages(ImageDataset):
         if not records:
             raise RegvqError(f"{place} has no {split} images")
         super().__init__(len(records), seed)
-        self.records = records
+        self.records = records if isinstance(records, RecordSource) else RecordList(records)
         self.split = split
         self.size = size
         self.flip = flip
@@ -117,7 +166,11 @@ class AnnotatedImages(ImageDataset):
 
     def captions(self, item: int) -> tuple[str, ...]:
         """All that is said of a picture, without reading it; empty where nothing is."""
-        return self.records[item].captions
+        return self.records.captions(item)
+
+    def permutation(self, rng: np.random.Generator) -> np.ndarray:
+        """The order of an epoch; see ``RecordSource``."""
+        return self.records.permutation(rng)
 
     def sample(self, item: int, rng: np.random.Generator) -> Sample:
         """See the class."""

@@ -49,6 +49,10 @@ class ImageDataset(Dataset[Sample], ABC):
         """The generator that sample ``index`` is drawn from."""
         return np.random.default_rng((self.seed, self.stream, index))
 
+    def permutation(self, rng: np.random.Generator) -> np.ndarray:
+        """The order in which an epoch shows the items; all chance is drawn from ``rng``."""
+        return rng.permutation(self.length)
+
     @abstractmethod
     def sample(self, item: int, rng: np.random.Generator) -> Sample:
         """Makes item ``item`` in ``[0, len)``; all chance is drawn from ``rng``."""

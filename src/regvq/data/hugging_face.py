@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from regvq.data.annotated import AnnotatedImages, Record, Split
+from regvq.data.annotated import AnnotatedImages, Record, RecordSource, Split
 from regvq.data.base import ImageData
-from regvq.data.label_files import read_numbers
+from regvq.data.label_files import EncodedMap
 from regvq.errors import RegvqError
 
 _VALIDATION = ("validation", "val", "valid", "test")
@@ -134,24 +133,7 @@ class Columns:
         return tuple(getattr(table.features[self.class_label], "names", ()))
 
 
-@dataclass(frozen=True)
-class EncodedMap:
-    """A label map as the content of an image file.
-
-    Attributes:
-        content: the file.
-        place: where it is found, for messages.
-    """
-
-    content: bytes
-    place: str
-
-    def read(self) -> Tensor:
-        """See ``LabelSource``."""
-        return read_numbers(self.content, f"the label map of {self.place}")
-
-
-class Rows(Sequence[Record]):
+class Rows(RecordSource):
     """The rows of a table, read when they are asked for.
 
     Args:
@@ -174,30 +156,35 @@ class Rows(Sequence[Record]):
     def __len__(self) -> int:
         return len(self.table)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return [self[item] for item in range(*index.indices(len(self)))]
+    def read(self, index: int) -> Record:
         columns, row = self.columns, self.table[index]
         place = f"row {index} of {self.place}"
         for name in (columns.image, columns.class_label, columns.label_map, columns.caption):
             if name is not None and row[name] is None:
                 raise RegvqError(f"{place} has nothing in its column {name!r}")
-        said = row[columns.caption] if columns.caption else ()
         return Record(
             image=_content(row[columns.image], place),
             class_label=int(row[columns.class_label]) if columns.class_label else None,
             labels=(
                 EncodedMap(_content(row[columns.label_map], place), place) if columns.label_map else None
             ),
-            captions=(said,) if isinstance(said, str) else tuple(said),
+            captions=_sentences(row[columns.caption]) if columns.caption else (),
             place=place,
         )
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """The captions of a row, without its image."""
+        column = self.columns.caption
+        if column is None:
+            return ()
+        said = self.table.select_columns([column])[index][column]
+        if said is None:
+            raise RegvqError(f"row {index} of {self.place} has nothing in its column {column!r}")
+        return _sentences(said)
+
+
+def _sentences(said: str | Sequence[str]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said)
 
 
 def _content(value: Any, place: str) -> bytes:

@@ -42,6 +42,23 @@ class LabelPng:
         return translated(pixels, dict(self.numbers), self.path) if self.numbers else pixels
 
 
+@dataclass(frozen=True)
+class EncodedMap:
+    """A label map as the content of an image file.
+
+    Attributes:
+        content: the file.
+        place: where it is found, for messages.
+    """
+
+    content: bytes
+    place: str
+
+    def read(self) -> Tensor:
+        """See ``LabelSource``."""
+        return read_numbers(self.content, f"the label map of {self.place}")
+
+
 def read_numbers(source: Path | bytes, name: str | None = None) -> Tensor:
     """A PNG of numbers (grey or palette, one a pixel), or the content of one, as ``[H, W]`` int64.
 

@@ -146,7 +146,7 @@ class TrainingOrder(DistributedSampler[int]):
 
     Epoch ``e`` is a permutation of the data set that depends on ``(seed, e)``; of the data set's length
     only whole global batches are used. Where the data set is an ``ImageDataset``, indices carry the epoch
-    (``e * len + item``), so that augmentation differs from epoch to epoch.
+    (``e * len + item``), so that augmentation differs from epoch to epoch, and it chooses the permutation.
 
     It is a ``DistributedSampler`` so that Lightning, seeing that the ranks are already taken care of,
     leaves it in place.
@@ -174,7 +174,7 @@ class TrainingOrder(DistributedSampler[int]):
         self.batches_trained = batches_trained
         self.items = size_of(dataset)
         self.batches = self.items // (batch_size * ranks)
-        self.carries_epoch = isinstance(dataset, ImageDataset)
+        self.images = dataset if isinstance(dataset, ImageDataset) else None
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -189,13 +189,14 @@ class TrainingOrder(DistributedSampler[int]):
     def _batch(self, epoch: int, batch: int) -> list[int]:
         first = (batch * self.num_replicas + self.rank) * self.batch_size
         items = self._permutation(epoch)[first : first + self.batch_size]
-        shift = epoch * self.items if self.carries_epoch else 0
+        shift = epoch * self.items if self.images else 0
         return [int(item) + shift for item in items]
 
     def _permutation(self, epoch: int) -> np.ndarray:
         if self._cached_epoch != epoch:
             self._cached_epoch = epoch
-            self._cached = np.random.default_rng((self.seed, epoch)).permutation(self.items)
+            rng = np.random.default_rng((self.seed, epoch))
+            self._cached = self.images.permutation(rng) if self.images else rng.permutation(self.items)
         return self._cached
 
     _cached_epoch = -1

@@ -1,0 +1,83 @@
+"""Where shards lie: patterns of addresses, and how a shard comes from one."""
+
+import glob
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regvq.errors import RegvqError
+
+_SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
+
+
+def expand(pattern: str) -> list[str]:
+    """The addresses that a pattern stands for, in order.
+
+    Args:
+        pattern: a path, an address with a scheme that fsspec knows, or ``pipe:`` and a command; with
+            ``{000..127}`` for numbers and ``{a,b}`` for alternatives, in paths also ``*``; several ones
+            with ``::`` between them.
+
+    Raises:
+        RegvqError: it stands for nothing.
+    """
+    from webdataset.shardlists import expand_urls
+
+    found: list[str] = []
+    for address in expand_urls(pattern):
+        local = local_path(address)
+        if local is not None and glob.has_magic(str(local)):
+            found += sorted(glob.glob(str(local)))
+        else:
+            found.append(address)
+    if not found:
+        raise RegvqError(
+            f"no file is called {pattern}: name the tar shards, such as shards/{{000..127}}.tar"
+        )
+    return found
+
+
+def local_path(address: str) -> Path | None:
+    """The file that an address names, if it is one of this machine."""
+    if address.startswith("file:"):
+        return Path(re.sub("^file:(//)?", "", address)).expanduser()
+    return None if _SCHEME.match(address) else Path(address).expanduser()
+
+
+def read_in_place(address: str) -> Path | None:
+    """The file, if it can be read where it lies: on this machine and not compressed."""
+    path = local_path(address)
+    return None if path is None or path.name.lower().endswith(_COMPRESSED) else path
+
+
+def copy_shard(address: str, target: Path) -> None:
+    """Writes what an address holds, decompressed, into a new file.
+
+    Raises:
+        RegvqError: it cannot be read, or the file not be written.
+    """
+    try:
+        with _opened(address) as source, target.open("xb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+    # Every protocol raises its own kinds.
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise RegvqError(f"cannot fetch {address} ({reason}): check the address and your rights") from None
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[Any]:
+    if address.startswith("pipe:"):
+        from webdataset.gopen import gopen
+
+        with gopen(address) as stream:
+            yield stream
+    else:
+        import fsspec
+
+        with fsspec.open(address, "rb", compression="infer") as stream:
+            yield stream
