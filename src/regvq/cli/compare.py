@@ -2,12 +2,13 @@
 
 COMPARISON is a YAML file, or one that is shipped: its rows (quantizers or settings) times its seeds, and
 if it says so times the values of one swept argument, and a generator on the tokens of each. Arguments
-behind it are those of every tokenizer's training, e.g. --trainer.max_steps=200. Every training is kept in
---output as it comes: a run that was cut short goes on where it stopped, one that fails does not lose the
-others, and changed settings are trained anew.
+behind it are those of every tokenizer's training, e.g. --trainer.max_steps=200, and --config data/folder
+changes the data of all. Every training is kept in --output as it comes: a run that was cut short goes on
+where it stopped, one that fails does not lose the others, and changed settings are trained anew.
 
 Example:
   regvq compare comparison/main --output runs/main --jobs 2
+  regvq compare comparison/ablation --output runs/mine --config data/folder --data.dataset.init_args.root me
 """
 
 import argparse
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     """
     from regvq.evaluation.comparison import read_comparison, save_report
 
-    comparison = read_comparison(args.comparison, _arguments(args.rest))
+    comparison = read_comparison(args.comparison, *_configs_and_arguments(args.rest))
     rows, failures = _run(args, comparison)
     if rows:
         paths = save_report(comparison, rows, failures, args.output)
@@ -106,15 +107,16 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
     return rows, failures
 
 
-def _arguments(words: list[str]) -> dict[str, Any]:
-    """``--key=value`` and ``--key value`` as a mapping, values as YAML reads them.
+def _configs_and_arguments(words: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """What ``--config`` names, and the other ``--key=value`` and ``--key value`` as YAML reads them.
 
     Raises:
         RegvqError: a word is neither.
     """
     import yaml
 
-    found: dict[str, Any] = {}
+    configs: list[str] = []
+    arguments: dict[str, Any] = {}
     remaining = iter(words)
     for word in remaining:
         key, equals, value = word.removeprefix("--").partition("=")
@@ -122,8 +124,11 @@ def _arguments(words: list[str]) -> dict[str, Any]:
             value = next(remaining, "--")
         if not word.startswith("--") or not key or value.startswith("--"):
             raise RegvqError(f"{word} is no argument of a training: write --key=value")
+        if key == "config":
+            configs.append(value)
+            continue
         try:
-            found[key] = yaml.safe_load(value)
+            arguments[key] = yaml.safe_load(value)
         except yaml.YAMLError:
-            found[key] = value
-    return found
+            arguments[key] = value
+    return configs, arguments

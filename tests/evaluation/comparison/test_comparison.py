@@ -14,9 +14,16 @@ from PIL import Image
 from regvq import configs
 from regvq.errors import RegvqError
 from regvq.evaluation.comparison import Comparison, read_comparison, run_cell, save_report
+from regvq.evaluation.comparison.cell import Stage
 from regvq.evaluation.comparison.plan import cell_file, key_of, run_key
 from regvq.evaluation.comparison.report import grouped, markdown, shown_figures
-from regvq.training.tokenizer_cli import train_tokenizer
+from regvq.nets import IdentityBackbone
+from regvq.quantizers import VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training.cli_arguments import resolve
+from regvq.training.generator_cli import GeneratorCLI
+from regvq.training.run import quiet
+from regvq.training.tokenizer_cli import TokenizerCLI, train_tokenizer
 
 TINY = """
 title: Tiny
@@ -137,7 +144,7 @@ def test_a_swept_value_is_a_row_each(tmp_path: Path) -> None:
 
 def test_changed_settings_are_another_file(tmp_path: Path) -> None:
     one = read_comparison(str(write(tmp_path)))
-    other = read_comparison(str(write(tmp_path)), {"trainer.max_steps": 3})
+    other = read_comparison(str(write(tmp_path)), arguments={"trainer.max_steps": 3})
     files = {cell_file(tmp_path, cell) for comparison in (one, other) for cell in comparison.cells()}
     assert len(files) == 8
     (cell, *_) = one.cells("offline")
@@ -150,13 +157,43 @@ def test_changed_settings_are_another_file(tmp_path: Path) -> None:
     assert run_key(cell) != run
 
 
-@pytest.mark.parametrize("name", [name for name in configs.names() if name.startswith("comparison/")])
+SHIPPED = [name for name in configs.names() if name.startswith("comparison/")]
+ROWS = [(name, row) for name in SHIPPED for row in read_comparison(name).rows]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_what_is_shipped_can_be_read(name: str) -> None:
     comparison = read_comparison(name)
     cells = comparison.cells()
     assert len({key_of(cell) for cell in cells}) == len(cells)
-    for file in {file for cell in cells for file in cell.tokenizer.configs}:
-        configs.find(file)
+    assert comparison.shared.arguments["trainer.max_steps"] == 1000
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_every_row_that_is_shipped_is_a_training(name: str, row: str, tmp_path: Path) -> None:
+    comparison = read_comparison(name)
+    *_, cell = (cell for cell in comparison.cells() if cell.row == row)
+    build(TokenizerCLI, cell.tokenizer)
+    if cell.generator is not None:
+        ImageTokenizer(IdentityBackbone(8), VectorQuantizer(16, 4)).save_pretrained(tmp_path)
+        build(GeneratorCLI, cell.generator.with_(Stage(arguments={"model.tokenizer": str(tmp_path)})))
+
+
+def build(kind: type[TokenizerCLI | GeneratorCLI], stage: Stage) -> None:
+    names = [word for file in stage.configs for word in ("--config", file)]
+    with quiet():
+        kind(resolve([*names, *stage.overrides(0)]))
+
+
+def test_other_data_for_tokenizers_and_generators(tmp_path: Path) -> None:
+    own = read_comparison("comparison/mask-ratio", ["data/folder"], {"data.batch_size": 2, "a.b": 1})
+    (cell, *_) = own.cells()
+    assert cell.generator is not None
+    for stage in (cell.tokenizer, cell.generator):
+        assert stage.configs[-1] == "data/folder"
+        assert stage.arguments["data.batch_size"] == 2
+    assert "a.b" in cell.tokenizer.arguments
+    assert "a.b" not in cell.generator.arguments
 
 
 @pytest.mark.parametrize(

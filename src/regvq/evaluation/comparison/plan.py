@@ -98,12 +98,16 @@ class _File:
     count: int | None = None
 
 
-def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Comparison:
+def read_comparison(
+    name: str, own: Sequence[str] = (), arguments: Mapping[str, Any] | None = None
+) -> Comparison:
     """Reads a comparison's file.
 
     Args:
         name: its path, or the short name of one that is shipped, e.g. ``comparison/main``.
-        arguments: of every tokenizer's training, on top of all that the file says.
+        own: configurations of every training, tokenizers' and generators', on top of all that the file
+            says; for example other data.
+        arguments: of every tokenizer's training, on top of those; ``data.…`` also of the generators'.
 
     Raises:
         RegvqError: there is no such file, or it says something else than a comparison.
@@ -113,7 +117,8 @@ def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Co
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         file = _File(**content)
         # Behind the rows' own: what is given on the command line is meant for all.
-        last = Stage(arguments=dict(arguments or {}))
+        last = Stage(tuple(own), dict(arguments or {}))
+        of_data = {key: value for key, value in last.arguments.items() if key.startswith("data.")}
         shared = Stage(tuple(file.configs), dict(file.arguments))
         return Comparison(
             title=file.title,
@@ -121,7 +126,11 @@ def read_comparison(name: str, arguments: Mapping[str, Any] | None = None) -> Co
             rows={str(row): Stage.read(value).with_(last) for row, value in file.rows.items()},
             seeds=_checked_seeds(file.seeds),
             sweep=None if file.sweep is None else Sweep(**file.sweep),
-            generator=None if file.generator is None else Stage.read(file.generator),
+            generator=(
+                None
+                if file.generator is None
+                else Stage.read(file.generator).with_(Stage(tuple(own), of_data))
+            ),
             count=file.count,
         )
     except (yaml.YAMLError, TypeError, AttributeError, ValueError) as error:
