@@ -120,14 +120,15 @@ def scenes() -> ImageDataModule:
     )
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
-    kind: str, stage_one: Path, tmp_path: Path, options: dict[str, Any], recorder: Any
+    kind: str, optimizer: str, stage_one: Path, tmp_path: Path, options: dict[str, Any], recorder: Any
 ) -> None:
     options |= {"max_steps": 8, "val_check_interval": 3, "gradient_clip_val": 0.5}
     whole, pieces = recorder(), recorder()
     fit(
-        tiny_training(stage_one, kind, ema_decay=0.9),
+        tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer),
         scenes(),
         tmp_path / "whole",
         callbacks=[whole],
@@ -136,13 +137,13 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
     assert len(whole.train) == 8
     with pytest.raises(TrainingInterrupted, match="regvq fit-generator --output"):
         fit(
-            tiny_training(stage_one, kind, ema_decay=0.9),
+            tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer),
             scenes(),
             tmp_path / "pieces",
             callbacks=[pieces, At(4, press_ctrl_c)],
             **options,
         )
-    last = tiny_training(stage_one, kind, ema_decay=0.9)
+    last = tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer)
     fit(last, scenes(), tmp_path / "pieces", resume=True, callbacks=[pieces], **options)
     assert pieces.train == whole.train
     assert pieces.val == whole.val

@@ -13,7 +13,12 @@ from regvq.nets.features import (
     VGG19Features,
 )
 from regvq.nets.static_cache import static_cache
-from regvq.nets.transformer import TransformerSize, bidirectional_transformer, causal_transformer
+from regvq.nets.transformer import (
+    TransformerBlock,
+    TransformerSize,
+    bidirectional_transformer,
+    causal_transformer,
+)
 
 __all__ = [
     "Backbone",
@@ -25,6 +30,7 @@ __all__ = [
     "OfflineFeatures",
     "PatchDiscriminator",
     "SqueezeNetFeatures",
+    "TransformerBlock",
     "TransformerSize",
     "VGG16Features",
     "VGG19Features",

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
-from transformers.models.llama.modeling_llama import LlamaAttention
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer
 
 from regvq.errors import RegvqError
+
+TransformerBlock = LlamaDecoderLayer
+"""The class of a transformer's blocks."""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,14 @@ class ModelTraining(LightningModule, ABC):
         """What the optimizer trains; each group is clipped by itself."""
         return [{"params": list(self.model.parameters()), "lr": self.learning_rate}]
 
+    def make_optimizer(self, fused: bool) -> Optimizer:
+        """What trains the parameters.
+
+        Args:
+            fused: which implementation of AdamW.
+        """
+        return AdamW(self.parameter_groups(), betas=self.betas, weight_decay=self.weight_decay, fused=fused)
+
     def count_batch(self, terms: dict[str, Tensor]) -> None:
         """Takes note of a batch and its loss terms."""
         self.batches.value += 1
@@ -106,10 +114,7 @@ class ModelTraining(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # On a CPU the plain loop over parameters takes a tenth of a small model's step; the fused form
         # does not. On a GPU it would do its own unscaling under fp16, which forbids clipping.
-        fused = self.device.type == "cpu"
-        optimizer = AdamW(
-            self.parameter_groups(), betas=self.betas, weight_decay=self.weight_decay, fused=fused
-        )
+        optimizer = self.make_optimizer(fused=self.device.type == "cpu")
         total = self.trainer.estimated_stepping_batches
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -27,6 +27,7 @@ def generator_training(
     schedule: LearningRateSchedule | None = None,
     ema_decay: float | None = None,
     samples: bool = True,
+    optimizer: Literal["adamw", "muon"] = "adamw",
 ) -> GeneratorTraining:
     """The key ``model`` of a configuration.
 
@@ -41,6 +42,7 @@ def generator_training(
         schedule: a factor on the learning rate over the run; constant if none is given.
         ema_decay: of the averaged weights, which are validated and saved; none if null.
         samples: whether TensorBoard gets samples at every validation.
+        optimizer: muon trains the matrices inside the transformer's blocks with Muon.
     """
     frozen = ImageTokenizer.from_pretrained(tokenizer)
     fingerprint = frozen.fingerprint()
@@ -57,6 +59,7 @@ def generator_training(
         schedule=schedule,
         ema_decay=ema_decay,
         samples=samples,
+        optimizer=optimizer,
     )
 
 
