@@ -131,7 +131,7 @@ def test_what_is_written_names_net_weights_and_images(tokenizer: ImageTokenizer,
     assert content["reference"]["features"] == net.name
     assert content["reference"]["weights"] == net.weights_hash()
     assert content["reference"]["count"] == 20
-    assert content["reference"]["resize"] == "bicubic, antialiased"
+    assert content["reference"]["resize"] == "none"
     assert content["reference"]["data"]["class_path"] == "regvq.data.scenes.ScenesData"
     assert {one["name"] for one in content["figures"]} >= {"PSNR", "SSIM", "perplexity", "codebook usage"}
     for text in (found.table(), paths[1].read_text()):

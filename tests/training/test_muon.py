@@ -90,6 +90,6 @@ def test_a_matrix_s_step_has_the_size_of_adamw_s() -> None:
     optimizer = MuonAdamW(*split_matrices(model, TransformerBlock), 0.02, (0.9, 0.95), 0.0)
     optimizer.step()
     for old, new in zip(before, split_matrices(model, TransformerBlock)[0], strict=True):
-        # An orthogonal step times 0.2 sqrt(max(rows, columns)) has the root mean square 0.2. Five iterations
+        # An orthogonal step times 0.2 sqrt(max(rows, columns)) has the mean size 0.2. Five iterations
         # leave singular values of 0.7 to 1.2, and the gradient of 32 tokens need not have full rank.
         assert 0.1 < (new.detach() - old).square().mean().sqrt() / 0.02 < 0.25

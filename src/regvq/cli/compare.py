@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regvq.cli import images as image_arguments
-from regvq.cli.evaluate import CACHE
+from regvq.cli.features import add_feature_arguments
 from regvq.cli.terminal import notice, progress
 from regvq.errors import RegvqError
 
@@ -38,14 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trainings at once; they share the cores (default: 1)",
     )
     parser.add_argument("--seeds", type=int, nargs="+", metavar="S", help="instead of the file's")
-    parser.add_argument("--features", metavar="NAME|PATH", help="as in regvq evaluate")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=CACHE,
-        metavar="DIR",
-        help=f"where features of real images are kept (default: {CACHE})",
-    )
+    add_feature_arguments(parser)
     parser.set_defaults(rest=[])
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
+from regvq.cli.features import add_feature_arguments
 from regvq.cli.terminal import notice, progress, working
 from regvq.errors import RegvqError
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from regvq.evaluation import Evaluation
     from regvq.losses import LPIPS
     from regvq.nets import FeatureNet
-
-CACHE = Path("~/.cache/regvq/references")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,24 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     generator_arguments.add_sampling_arguments(generator)
     for kind in (tokenizer, generator):
-        kind.add_argument(
-            "--features",
-            metavar="NAME|PATH",
-            help="inception, dinov2, squeezenet, offline, or a file of weights (default: inception, where "
-            "its weights are cached)",
-        )
+        add_feature_arguments(kind)
         kind.add_argument(
             "--count",
             type=image_arguments.positive,
             metavar="N",
             help="images at most (default: all of the validation half)",
-        )
-        kind.add_argument(
-            "--cache",
-            type=Path,
-            default=CACHE,
-            metavar="DIR",
-            help=f"where features of real images are kept (default: {CACHE})",
         )
         kind.add_argument(
             "--output", type=Path, required=True, metavar="DIR", help="folder for evaluation.json and .md"

@@ -132,6 +132,8 @@ class AnnotatedImages(ImageDataset):
         RegvqError: no such split, no records, a size below 1.
     """
 
+    resize = "bicubic, antialiased; a large JPEG is decoded at 1/2, 1/4 or 1/8 first"
+
     def __init__(
         self,
         records: Sequence[Record],

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -27,6 +27,9 @@ class ImageDataset(Dataset[Sample], ABC):
         seed: decides all chance.
         stream: keeps data sets of one seed apart, such as the splits of generated data.
     """
+
+    resize: ClassVar[str] = "none"
+    """How images get their size."""
 
     def __init__(self, length: int, seed: int = 0, stream: int = 0) -> None:
         self.length = length

@@ -75,7 +75,7 @@ def describe_reference(
         split=split,
         count=count,
         size=tuple(first.shape[1:]),
-        resize="bicubic, antialiased",
+        resize=getattr(dataset, "resize", "unknown"),
         features=net.name,
         weights=net.weights_hash(),
         images=digest.hexdigest()[:12],
