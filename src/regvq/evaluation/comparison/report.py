@@ -11,7 +11,7 @@ from regvq.evaluation.comparison.cell import Row
 from regvq.evaluation.comparison.jobs import write_json
 from regvq.evaluation.comparison.plan import Comparison
 from regvq.evaluation.figures import new_figure, png
-from regvq.evaluation.names import colour
+from regvq.evaluation.names import colours
 from regvq.files import write_bytes
 
 _ARROWS = {1: " ↑", -1: " ↓"}
@@ -60,24 +60,26 @@ def plot(comparison: Comparison, rows: Sequence[Row]) -> Figure:
 
 def _strokes(axes: Any, rows: Sequence[Row], name: str) -> None:
     groups = grouped(rows)
+    colour = colours(row for row, _ in groups)
     for place, ((row, _), members) in enumerate(groups.items()):
         values = _values(members, name)
-        axes.plot([place] * len(values), values, "o", color=colour(row), markersize=4)
-        axes.hlines(statistics.fmean(values), place - 0.3, place + 0.3, color=colour(row), linewidth=2)
+        axes.plot([place] * len(values), values, "o", color=colour[row], markersize=4)
+        axes.hlines(statistics.fmean(values), place - 0.3, place + 0.3, color=colour[row], linewidth=2)
     axes.set_xticks(range(len(groups)), [row for row, _ in groups], rotation=40, ha="right", fontsize=8)
 
 
 def _lines(axes: Any, rows: Sequence[Row], name: str) -> None:
     groups = grouped(rows)
+    colour = colours(row for row, _ in groups)
     places = {value: place for place, value in enumerate(dict.fromkeys(value for _, value in groups))}
     for row in dict.fromkeys(row for row, _ in groups):
         own = {
             places[value]: _values(members, name) for (of, value), members in groups.items() if of == row
         }
         means = [statistics.fmean(values) for values in own.values()]
-        axes.plot(list(own), means, color=colour(row), label=row)
+        axes.plot(list(own), means, color=colour[row], label=row)
         for place, values in own.items():
-            axes.plot([place] * len(values), values, "o", color=colour(row), markersize=4)
+            axes.plot([place] * len(values), values, "o", color=colour[row], markersize=4)
     axes.set_xticks(list(places.values()), [str(value) for value in places], fontsize=8)
 
 
