@@ -23,6 +23,7 @@ from regvq.model_folder import fingerprint
 from regvq.tokenizers import ImageTokenizer, write_cache
 from regvq.training import GeneratorTraining, TrainingInterrupted, fit
 from regvq.training.generator_cli import generator_cli, train_generator
+from regvq.training.muon import MuonOptions
 from regvq.training.tokenizer_cli import train_tokenizer
 from tests.training.test_run import At, press_ctrl_c
 
@@ -120,15 +121,20 @@ def scenes() -> ImageDataModule:
     )
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("muon", [None, MuonOptions(0.01)], ids=["AdamW", "Muon"])
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
-    kind: str, optimizer: str, stage_one: Path, tmp_path: Path, options: dict[str, Any], recorder: Any
+    kind: str,
+    muon: MuonOptions | None,
+    stage_one: Path,
+    tmp_path: Path,
+    options: dict[str, Any],
+    recorder: Any,
 ) -> None:
     options |= {"max_steps": 8, "val_check_interval": 3, "gradient_clip_val": 0.5}
     whole, pieces = recorder(), recorder()
     fit(
-        tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer),
+        tiny_training(stage_one, kind, ema_decay=0.9, muon=muon),
         scenes(),
         tmp_path / "whole",
         callbacks=[whole],
@@ -137,13 +143,13 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
     assert len(whole.train) == 8
     with pytest.raises(TrainingInterrupted, match="regvq fit-generator --output"):
         fit(
-            tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer),
+            tiny_training(stage_one, kind, ema_decay=0.9, muon=muon),
             scenes(),
             tmp_path / "pieces",
             callbacks=[pieces, At(4, press_ctrl_c)],
             **options,
         )
-    last = tiny_training(stage_one, kind, ema_decay=0.9, optimizer=optimizer)
+    last = tiny_training(stage_one, kind, ema_decay=0.9, muon=muon)
     fit(last, scenes(), tmp_path / "pieces", resume=True, callbacks=[pieces], **options)
     assert pieces.train == whole.train
     assert pieces.val == whole.val

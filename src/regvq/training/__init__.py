@@ -5,6 +5,7 @@ from regvq.training.base import ModelTraining
 from regvq.training.generator_training import GeneratorTraining
 from regvq.training.interruption import NonFiniteError, TrainingInterrupted
 from regvq.training.learning_rate import ConstantRate, CosineRate, LearningRateSchedule
+from regvq.training.muon import MuonOptions
 from regvq.training.run import fit
 from regvq.training.run_folder import RunFolder
 from regvq.training.tokenizer_training import TokenizerTraining
@@ -16,6 +17,7 @@ __all__ = [
     "GeneratorTraining",
     "LearningRateSchedule",
     "ModelTraining",
+    "MuonOptions",
     "NonFiniteError",
     "RunFolder",
     "TokenizerTraining",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -14,6 +14,7 @@ from regvq.tokenizers import ImageTokenizer
 from regvq.training.cli import TrainingCLI, run_cli, stacked
 from regvq.training.generator_training import GeneratorTraining
 from regvq.training.learning_rate import LearningRateSchedule
+from regvq.training.muon import MuonOptions
 
 
 def generator_training(
@@ -27,7 +28,7 @@ def generator_training(
     schedule: LearningRateSchedule | None = None,
     ema_decay: float | None = None,
     samples: bool = True,
-    optimizer: Literal["adamw", "muon"] = "adamw",
+    muon: MuonOptions | None = None,
 ) -> GeneratorTraining:
     """The key ``model`` of a configuration.
 
@@ -42,7 +43,7 @@ def generator_training(
         schedule: a factor on the learning rate over the run; constant if none is given.
         ema_decay: of the averaged weights, which are validated and saved; none if null.
         samples: whether TensorBoard gets samples at every validation.
-        optimizer: muon trains the matrices inside the transformer's blocks with Muon.
+        muon: how Muon trains the matrices inside the transformer's blocks; AdamW trains all if null.
     """
     frozen = ImageTokenizer.from_pretrained(tokenizer)
     fingerprint = frozen.fingerprint()
@@ -59,7 +60,7 @@ def generator_training(
         schedule=schedule,
         ema_decay=ema_decay,
         samples=samples,
-        optimizer=optimizer,
+        muon=muon,
     )
 
 

@@ -8,13 +8,12 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 from torchvision.utils import make_grid
 
-from regvq.errors import RegvqError
 from regvq.generators import Generator
 from regvq.nets import TransformerBlock
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.base import ModelTraining
 from regvq.training.learning_rate import LearningRateSchedule
-from regvq.training.muon import MuonAdamW, split_matrices
+from regvq.training.muon import MuonAdamW, MuonOptions, split_matrices
 from regvq.types import SamplingOptions
 
 SHOWN_IMAGES = 8
@@ -36,11 +35,11 @@ class GeneratorTraining(ModelTraining):
         schedule: a factor on the learning rate over the run; constant if none is given.
         ema_decay: of the averaged weights, which are validated and saved; ``None`` for none.
         samples: whether TensorBoard gets samples at every validation.
-        optimizer: ``"muon"`` trains the matrices inside the transformer's blocks with Muon, which learns in
-            far fewer steps (docs/results.md); see ``MuonAdamW``.
+        muon: trains the matrices inside the transformer's blocks, which then learn in far fewer steps
+            (docs/results.md); AdamW trains all where none is given.
 
     Raises:
-        RegvqError: the tokenizer is not the generator's, or there is no such optimizer.
+        RegvqError: the tokenizer is not the generator's.
     """
 
     stage: ClassVar[str] = "generator"
@@ -63,16 +62,14 @@ class GeneratorTraining(ModelTraining):
         schedule: LearningRateSchedule | None = None,
         ema_decay: float | None = None,
         samples: bool = True,
-        optimizer: Literal["adamw", "muon"] = "adamw",
+        muon: MuonOptions | None = None,
     ) -> None:
         super().__init__(generator, learning_rate, betas, weight_decay, schedule, ema_decay)
-        if optimizer not in ("adamw", "muon"):
-            raise RegvqError(f"optimizer must be adamw or muon, not {optimizer!r}")
         generator.require(tokenizer)
         # Inside a tuple it is no submodule: it is not trained, and stays out of every checkpoint.
         self._frozen = (tokenizer.requires_grad_(False).eval(),)
         self.samples = samples
-        self.optimizer = optimizer
+        self.muon = muon
         self.bits = MeanMetric()
         self._shown: tuple[Tensor, Tensor] | None = None
 
@@ -97,10 +94,16 @@ class GeneratorTraining(ModelTraining):
             return self.tokenizer.encode(batch["image"])
 
     def make_optimizer(self, fused: bool) -> Optimizer:
-        if self.optimizer == "adamw":
+        if self.muon is None:
             return super().make_optimizer(fused)
-        matrices, others = split_matrices(self.model, TransformerBlock)
-        return MuonAdamW(matrices, others, self.learning_rate, self.betas, self.weight_decay, fused)
+        return MuonAdamW(
+            *split_matrices(self.model, TransformerBlock),
+            self.muon,
+            learning_rate=self.learning_rate,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            fused=fused,
+        )
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         codes = self.codes(batch)

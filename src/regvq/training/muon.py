@@ -1,26 +1,54 @@
 """Muon on the matrices of a network's blocks, AdamW on everything else."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from regvq.errors import RegvqError
+
+
+@dataclass(frozen=True)
+class MuonOptions:
+    """How Muon trains matrices.
+
+    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: a matrix's step is made
+    orthogonal. Its size is AdamW's at the same learning rate: Liu et al., "Muon is Scalable for LLM
+    Training", arXiv 2502.16982, section 2.2.
+
+    Attributes:
+        learning_rate: positive; the run's schedule is a factor on it.
+        weight_decay: decoupled, not negative.
+        momentum: in [0, 1).
+
+    Raises:
+        RegvqError: one is out of its range.
+    """
+
+    learning_rate: float = 1e-2
+    weight_decay: float = 1.0
+    momentum: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 <= self.momentum < 1):
+            raise RegvqError(
+                f"muon needs learning_rate > 0, weight_decay >= 0 and momentum in [0, 1), not {self}"
+            )
+
 
 class MuonAdamW(Optimizer):
     """Two optimizers as one: to a scheduler, a trainer and a checkpoint it is like any other.
 
-    Muon makes the step of a matrix orthogonal: Jordan et al., "Muon: An optimizer for hidden layers in
-    neural networks", 2024. Its steps are scaled to the size of AdamW's, so that one learning rate serves
-    both: Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982, section 2.2.
-
     Args:
         matrices: two-dimensional parameters for Muon.
         others: for AdamW.
-        learning_rate: of both.
-        betas: AdamW's; Muon's momentum stays at its usual 0.95.
-        weight_decay: decoupled, of both.
+        muon: how the matrices are trained.
+        learning_rate: AdamW's, and its other arguments.
+        betas: AdamW's.
+        weight_decay: AdamW's.
         fused: AdamW's implementation.
     """
 
@@ -28,6 +56,8 @@ class MuonAdamW(Optimizer):
         self,
         matrices: Sequence[nn.Parameter],
         others: Sequence[nn.Parameter],
+        muon: MuonOptions,
+        *,
         learning_rate: float,
         betas: tuple[float, float],
         weight_decay: float,
@@ -35,7 +65,13 @@ class MuonAdamW(Optimizer):
     ) -> None:
         self.parts: tuple[Optimizer, Optimizer] = (
             AdamW(others, lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=fused),
-            Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            Muon(
+                matrices,
+                lr=muon.learning_rate,
+                weight_decay=muon.weight_decay,
+                momentum=muon.momentum,
+                adjust_lr_fn="match_rms_adamw",
+            ),
         )
         super().__init__([*others, *matrices], {})
         self._join()
