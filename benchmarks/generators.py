@@ -52,12 +52,14 @@ class Run:
 RUNS = {
     "autoregressive/label-map-4x": Run(1000, SamplingOptions(top_k=1)),
     "diffusion/label-map-4x": Run(1500, SamplingOptions(top_k=1, parallel=True)),
-    "autoregressive/caption": Run(3500, SamplingOptions(top_p=0.9, guidance=3.0)),
-    "diffusion/caption": Run(3000, SamplingOptions(top_p=0.9, guidance=3.0, steps=50)),
-    "autoregressive/class-label": Run(4000, SamplingOptions(top_p=0.9, guidance=3.0)),
-    "diffusion/class-label": Run(3500, SamplingOptions(top_p=0.9, guidance=3.0, steps=50)),
+    "autoregressive/caption": Run(4000, SamplingOptions(top_p=0.9, guidance=2.0)),
+    "diffusion/caption": Run(4000, SamplingOptions(top_p=0.9, guidance=2.0, parallel=True)),
+    "autoregressive/class-label": Run(2000, SamplingOptions(top_p=0.9, guidance=2.0)),
+    "diffusion/class-label": Run(2000, SamplingOptions(top_p=0.9, guidance=2.0, steps=50)),
 }
-SIZE = 64
+SIZE, CODES = 48, 256
+"""Of the scenes in pixels, and of the codebook: few codes, so that a small generator spends itself on what
+is in a picture and not on its grain."""
 TOKENIZER = ("backbone/tiny", "objective/l1", "tokenizer/regvq", "data/scenes", "trainer/cpu")
 
 
@@ -70,6 +72,7 @@ def make_tokens(folder: Path, steps: int, scenes: int) -> None:
             folder / "tokenizer",
             [
                 "--data.batch_size=8",
+                f"--model.quantizer.init_args.codebook_size={CODES}",
                 f"--data.dataset.init_args.size={SIZE}",
                 "--data.dataset.init_args.val_length=128",
                 f"--trainer.precision={fast_cpu_precision()}",
@@ -148,7 +151,7 @@ def main() -> int:
         parser.error(f"no run {', '.join(unknown)}: choose of {', '.join(RUNS)}")
     quick, threads = arguments.quick, max(1, 2 // arguments.jobs)
     folder = arguments.output / ("quick" if quick else "full")
-    make_tokens(folder, *(2, 64) if quick else (1500, 16384))
+    make_tokens(folder, *(2, 64) if quick else (2000, 16384))
     wanted = {}
     for name in arguments.runs or RUNS:
         steps, scenes = (2, 8) if quick else (RUNS[name].steps, 256)
