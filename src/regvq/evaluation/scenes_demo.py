@@ -57,8 +57,8 @@ class ScenesBudget:
 
     size: int = 32
     tokenizer_steps: int = 800
-    autoregressive_steps: int = 1000
-    diffusion_steps: int = 900
+    autoregressive_steps: int = 800
+    diffusion_steps: int = 700
     batch_size: int = 16
     cached: int = 4096
     scenes: int = 128
