@@ -1,5 +1,7 @@
 """Scenes: what is drawn, what is said of it, what is held out, and that it is always the same."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,14 @@ def test_each_held_out_colour_and_place_is_seen_apart() -> None:
     for held in HELD_OUT:
         assert any(one.colour == held.colour and one.thing == held.thing for one in combinations)
         assert any(one.side == held.side and one.thing == held.thing for one in combinations)
+
+
+def test_two_colours_of_every_thing_stand_on_both_sides() -> None:
+    """So that colour and side have nothing to do with each other, but for what is held out."""
+    combinations = set().union(*(Scenes("train", 16).scene(i).combinations for i in range(1000)))
+    for thing in {held.thing for held in HELD_OUT}:
+        sides = Counter(one.colour for one in combinations if one.thing == thing)
+        assert sorted(sides.values()) == [1, 2, 2]
 
 
 def test_classes_are_equally_likely_in_training() -> None:

@@ -147,6 +147,7 @@ class Scene:
         found = set()
         if self.house:
             found.add(Combination(self.house.wall, "house", self.house.side))
+            found.add(Combination(self.house.roof, "roof", self.house.side))
         if self.tree:
             found.add(Combination(self.tree.crown, "tree", self.tree.side))
         return found
