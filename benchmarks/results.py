@@ -37,6 +37,8 @@ fewer it is *exploratory*.
 """
 
 Rows = Sequence[Mapping[str, Any]]
+Group = tuple[str, Any]
+"""A row of a comparison and its swept value, or ``None``."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,20 @@ class Claim:
     judge: Callable[[Rows], Finding]
 
 
-def by_seed(rows: Rows, row: str, figure: str, value: Any = None) -> dict[int, float]:
-    """A figure of one row, and of one swept value, seed by seed; by the start of its name."""
+def by_seed(rows: Rows, group: Group, figure: str) -> dict[int, float]:
+    """A figure of a group seed by seed; the figure by the start of its name."""
     found = {}
     for one in rows:
-        if one["row"] == row and (value is None or one["value"] == value):
+        if (one["row"], one["value"]) == group:
             (name,) = (name for name in one["figures"] if name.startswith(figure))
             found[one["seed"]] = one["figures"][name]
     return found
+
+
+def called(group: Group) -> str:
+    """What readers see."""
+    row, value = group
+    return row if value is None else f"{row} at {value}"
 
 
 def verdict(agreeing: Sequence[bool]) -> str:
@@ -93,119 +101,81 @@ def shown(values: Mapping[int, float]) -> str:
     return f"{mean:.{places}f}{spread}"
 
 
-def improves(before: str, after: str, figure: str, better: int) -> Callable[[Rows], Finding]:
-    """Whether a figure of one row is better than another row's, seed by seed.
+def improves(before: Group, after: Group, figure: str, better: int) -> Callable[[Rows], Finding]:
+    """Whether a figure of one group is better than another one's, seed by seed.
 
     Args:
-        before: name of the row that is compared with.
-        after: name of the row that should be better.
+        before: what is compared with.
+        after: what should be better.
         figure: start of the figure's name.
         better: 1 where more is better, -1 where less is.
     """
 
     def judge(rows: Rows) -> Finding:
         old, new = by_seed(rows, before, figure), by_seed(rows, after, figure)
-        seeds = sorted(old.keys() & new.keys())
-        agreeing = [better * (new[seed] - old[seed]) > 0 for seed in seeds]
+        agreeing = [better * (new[seed] - old[seed]) > 0 for seed in sorted(old.keys() & new.keys())]
         return Finding(f"{figure}: {shown(old)} → {shown(new)}", verdict(agreeing))
 
     return judge
 
 
-def reaches(row: str, figure: str, bound: float) -> Callable[[Rows], Finding]:
-    """Whether a figure is at least ``bound`` at every seed."""
+def reaches(group: Group, figure: str, bound: float, better: int = 1) -> Callable[[Rows], Finding]:
+    """Whether a figure is at least ``bound`` at every seed; with ``better`` -1, whether it is below."""
 
     def judge(rows: Rows) -> Finding:
-        found = by_seed(rows, row, figure)
-        return Finding(f"{figure}: {shown(found)}", verdict([value >= bound for value in found.values()]))
+        found = by_seed(rows, group, figure)
+        agreeing = [value >= bound if better > 0 else value < bound for value in found.values()]
+        return Finding(f"{figure}: {shown(found)}", verdict(agreeing))
 
     return judge
 
 
-def stays_below(row: str, figure: str, bound: float) -> Callable[[Rows], Finding]:
-    """Whether a figure is less than ``bound`` at every seed."""
+def is_best(chosen: Group, figure: str, better: int) -> Callable[[Rows], Finding]:
+    """Whether a group has the best value of all at every seed."""
 
     def judge(rows: Rows) -> Finding:
-        found = by_seed(rows, row, figure)
-        return Finding(f"{figure}: {shown(found)}", verdict([value < bound for value in found.values()]))
-
-    return judge
-
-
-def is_best(row: str, figure: str, better: int) -> Callable[[Rows], Finding]:
-    """Whether a row has the best value of all at every seed."""
-
-    def judge(rows: Rows) -> Finding:
-        names = dict.fromkeys(one["row"] for one in rows)
-        found = {name: by_seed(rows, name, figure) for name in names}
-        best = max(names, key=lambda name: better * statistics.fmean(found[name].values()))
+        groups = dict.fromkeys((one["row"], one["value"]) for one in rows)
+        found = {group: by_seed(rows, group, figure) for group in groups}
+        best = max(groups, key=lambda group: better * statistics.fmean(found[group].values()))
         agreeing = [
             all(better * (value - others[seed]) >= 0 for others in found.values() if seed in others)
-            for seed, value in found[row].items()
+            for seed, value in found[chosen].items()
         ]
-        measured = f"{figure}: {shown(found[row])}; the best mean is {best}'s, {shown(found[best])}"
+        measured = f"{figure}: {shown(found[chosen])}; best mean {shown(found[best])}, {called(best)}"
         return Finding(measured, verdict(agreeing))
 
     return judge
 
 
-def best_value(row: str, figure: str, better: int, value: Any) -> Callable[[Rows], Finding]:
-    """Whether a swept value is the best one."""
-
-    def judge(rows: Rows) -> Finding:
-        values = dict.fromkeys(one["value"] for one in rows if one["row"] == row)
-        found = {each: by_seed(rows, row, figure, each) for each in values}
-        best = max(values, key=lambda each: better * statistics.fmean(found[each].values()))
-        agreeing = [
-            all(better * (one - others[seed]) >= 0 for others in found.values() if seed in others)
-            for seed, one in found[value].items()
-        ]
-        measured = f"{figure}: {shown(found[value])} at {value}; best at {best}, {shown(found[best])}"
-        return Finding(measured, verdict(agreeing))
-
-    return judge
-
-
-def gains(row: str, figure: str, better: int, smaller: Any, larger: Any) -> Callable[[Rows], Finding]:
-    """Whether a figure gains from one swept value to another."""
-
-    def judge(rows: Rows) -> Finding:
-        old, new = by_seed(rows, row, figure, smaller), by_seed(rows, row, figure, larger)
-        agreeing = [better * (new[seed] - old[seed]) > 0 for seed in old.keys() & new.keys()]
-        measured = f"{figure}: {shown(old)} at {smaller} → {shown(new)} at {larger}"
-        return Finding(measured, verdict(agreeing))
-
-    return judge
-
-
+VQ, GUMBEL, REGVQ = ("vq", None), ("gumbel", None), ("regvq", None)
+BASE, PRIOR, MASK = ("base", None), ("+ prior", None), ("+ mask", None)
+CL, PCL = ("+ CL", None), ("+ PCL", None)
 CLAIMS = (
-    Claim("deterministic VQ leaves codes idle", "main", stays_below("vq", "codebook usage", 99)),
-    Claim("Gumbel-VQ leaves codes unused", "main", stays_below("gumbel", "codebook usage", 99)),
-    Claim("Reg-VQ uses all codes", "main", reaches("regvq", "codebook usage", 99)),
-    Claim("Reg-VQ reconstructs best (Fréchet)", "main", is_best("regvq", "Fréchet", -1)),
-    Claim("the prior helps reconstruction", "ablation", improves("base", "+ prior", "Fréchet", -1)),
-    Claim("the mask helps reconstruction", "ablation", improves("+ prior", "+ mask", "Fréchet", -1)),
-    Claim("the PCL helps reconstruction", "ablation", improves("+ mask", "+ PCL", "Fréchet", -1)),
-    Claim("the PCL is better than a plain CL", "ablation", improves("+ CL", "+ PCL", "Fréchet", -1)),
-    Claim("the prior costs no PSNR", "ablation", improves("base", "+ prior", "PSNR", 1)),
-    Claim("the mask costs no PSNR", "ablation", improves("+ prior", "+ mask", "PSNR", 1)),
-    Claim("the prior helps generation", "ablation", improves("base", "+ prior", "samples: Fréchet", -1)),
-    Claim("the mask helps generation", "ablation", improves("+ prior", "+ mask", "samples: Fréchet", -1)),
-    Claim("the PCL helps generation", "ablation", improves("+ mask", "+ PCL", "samples: Fréchet", -1)),
-    Claim(
-        "40 % is the best mask for reconstruction", "mask-ratio", best_value("regvq", "Fréchet", -1, 0.4)
-    ),
+    Claim("deterministic VQ leaves codes idle", "main", reaches(VQ, "codebook usage", 99, -1)),
+    Claim("Gumbel-VQ leaves codes unused", "main", reaches(GUMBEL, "codebook usage", 99, -1)),
+    Claim("Reg-VQ uses all codes", "main", reaches(REGVQ, "codebook usage", 99)),
+    Claim("Reg-VQ reconstructs best (Fréchet)", "main", is_best(REGVQ, "Fréchet", -1)),
+    Claim("the prior helps reconstruction", "ablation", improves(BASE, PRIOR, "Fréchet", -1)),
+    Claim("the mask helps reconstruction", "ablation", improves(PRIOR, MASK, "Fréchet", -1)),
+    Claim("the PCL helps reconstruction", "ablation", improves(MASK, PCL, "Fréchet", -1)),
+    Claim("the PCL is better than a plain CL", "ablation", improves(CL, PCL, "Fréchet", -1)),
+    Claim("the prior costs no PSNR", "ablation", improves(BASE, PRIOR, "PSNR", 1)),
+    Claim("the mask costs no PSNR", "ablation", improves(PRIOR, MASK, "PSNR", 1)),
+    Claim("the prior helps generation", "ablation", improves(BASE, PRIOR, "samples: Fréchet", -1)),
+    Claim("the mask helps generation", "ablation", improves(PRIOR, MASK, "samples: Fréchet", -1)),
+    Claim("the PCL helps generation", "ablation", improves(MASK, PCL, "samples: Fréchet", -1)),
+    Claim("40 % is the best mask for reconstruction", "mask-ratio", is_best(("regvq", 0.4), "Fréchet", -1)),
     Claim(
         "40 % is the best mask for generation",
         "mask-ratio",
-        best_value("regvq", "samples: Fréchet", -1, 0.4),
+        is_best(("regvq", 0.4), "samples: Fréchet", -1),
     ),
     Claim(
         "Reg-VQ gains from 1,024 to 16,384 codes",
         "codebook-size",
-        gains("regvq", "Fréchet", -1, 1024, 16384),
+        improves(("regvq", 1024), ("regvq", 16384), "Fréchet", -1),
     ),
-    Claim("VQ stops gaining there", "codebook-size", gains("vq", "Fréchet", 1, 1024, 16384)),
+    Claim("VQ stops gaining there", "codebook-size", improves(("vq", 1024), ("vq", 16384), "Fréchet", 1)),
 )
 
 COMPARISONS = ("main", "ablation", "mask-ratio", "codebook-size", "code-dimension", "priors", "heads")
