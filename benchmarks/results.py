@@ -74,8 +74,9 @@ def by_seed(rows: Rows, group: Group, figure: str) -> dict[int, float]:
     found = {}
     for one in rows:
         if (one["row"], one["value"]) == group:
-            (name,) = (name for name in one["figures"] if name.startswith(figure))
-            found[one["seed"]] = one["figures"][name]
+            values = [value for name, value in one["figures"].items() if name.startswith(figure)]
+            if values:  # a figure may be missing, and of a training that failed all are
+                found[one["seed"]] = values[0]
     return found
 
 
@@ -95,6 +96,8 @@ def verdict(agreeing: Sequence[bool]) -> str:
 def shown(values: Mapping[int, float]) -> str:
     """Mean ± standard deviation."""
     numbers = list(values.values())
+    if not numbers:
+        return "–"
     mean = statistics.fmean(numbers)
     places = 4 if abs(mean) < 1 else 2 if abs(mean) < 100 else 1
     spread = f" ± {statistics.stdev(numbers):.{places}f}" if len(numbers) > 1 else ""
@@ -136,7 +139,10 @@ def is_best(chosen: Group, figure: str, better: int) -> Callable[[Rows], Finding
     def judge(rows: Rows) -> Finding:
         groups = dict.fromkeys((one["row"], one["value"]) for one in rows)
         found = {group: by_seed(rows, group, figure) for group in groups}
-        best = max(groups, key=lambda group: better * statistics.fmean(found[group].values()))
+        found = {group: values for group, values in found.items() if values}
+        if chosen not in found:
+            return Finding("–", verdict([]))
+        best = max(found, key=lambda group: better * statistics.fmean(found[group].values()))
         agreeing = [
             all(better * (value - others[seed]) >= 0 for others in found.values() if seed in others)
             for seed, value in found[chosen].items()

@@ -84,6 +84,13 @@ def test_the_best_of_several() -> None:
     assert found.measured.endswith("best mean 2.00 ± 1.00, a")
 
 
+def test_what_failed_is_not_measured() -> None:
+    content = rows("PSNR", {"b": [1.0]})
+    for judge in (improves(A, B, "PSNR", 1), reaches(A, "PSNR", 1), is_best(A, "PSNR", 1)):
+        assert judge(content).verdict == "not measured"
+    assert is_best(B, "PSNR", 1)([*content, *rows("SSIM", {"a": [1.0]})]).verdict == "exploratory: for"
+
+
 def test_swept_values() -> None:
     content = rows("Fréchet", {("r", 0.0): [3.0], ("r", 0.4): [2.0], ("r", 1.0): [1.0]})
     found = is_best(("r", 0.4), "Fréchet", -1)(content)

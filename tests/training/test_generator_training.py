@@ -121,6 +121,17 @@ def scenes() -> ImageDataModule:
     )
 
 
+@pytest.mark.parametrize("before", [None, MuonOptions()], ids=["AdamW", "Muon"])
+def test_another_optimizer_cannot_go_on(
+    before: MuonOptions | None, stage_one: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    options |= {"max_steps": 2}
+    fit(tiny_training(stage_one, "autoregressive", muon=before), scenes(), tmp_path, **options)
+    other = tiny_training(stage_one, "autoregressive", muon=None if before else MuonOptions())
+    with pytest.raises(RegvqError, match=f"trained {'with' if before else 'without'} muon: resume"):
+        fit(other, scenes(), tmp_path, resume=True, **options | {"max_steps": 4})
+
+
 @pytest.mark.parametrize("muon", [None, MuonOptions(0.01)], ids=["AdamW", "Muon"])
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(

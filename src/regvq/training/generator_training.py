@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 from torchvision.utils import make_grid
 
+from regvq.errors import RegvqError
 from regvq.generators import Generator
 from regvq.nets import TransformerBlock
 from regvq.tokenizers import ImageTokenizer
@@ -104,6 +105,20 @@ class GeneratorTraining(ModelTraining):
             weight_decay=self.weight_decay,
             fused=fused,
         )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Also refuses a checkpoint whose optimizer was another one.
+
+        Raises:
+            RegvqError: one of the two has Muon.
+        """
+        super().on_load_checkpoint(checkpoint)
+        had_muon = any("parts" in state for state in checkpoint["optimizer_states"])
+        if had_muon != (self.muon is not None):
+            raise RegvqError(
+                f"the checkpoint was trained {'with' if had_muon else 'without'} muon: resume with the "
+                "configuration it was trained with, or train into another folder"
+            )
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         codes = self.codes(batch)

@@ -10,6 +10,7 @@ import pytest
 from regvq.data.shards import shard_store
 from regvq.data.shards.addresses import expand
 from regvq.data.shards.shard_store import ShardStore
+from regvq.data.shards.tar_samples import TarSamples
 from regvq.errors import RegvqError
 from tests.data.shards.test_tar_samples import archive
 
@@ -50,12 +51,11 @@ def test_counted_once_until_a_shard_changes(tmp_path: Path, monkeypatch: pytest.
     read: list[str] = []
     real = shard_store.TarSamples
 
-    class Spy(real):  # type: ignore[misc, valid-type]
-        def __init__(self, path: Path, name: str) -> None:
-            read.append(name)
-            super().__init__(path, name)
+    def watched(path: Path, name: str) -> TarSamples:
+        read.append(name)
+        return real(path, name)
 
-    monkeypatch.setattr(shard_store, "TarSamples", Spy)
+    monkeypatch.setattr(shard_store, "TarSamples", watched)
     assert ShardStore(paths, tmp_path / "cache", None).counts() == [1, 2, 3]
     assert read == []
     shard(tmp_path, "1.tar", 7)
@@ -75,17 +75,19 @@ def test_damaged_counts_are_counted_again(tmp_path: Path, content: str) -> None:
 def addresses(folder: Path) -> dict[str, str]:
     """The same shard at addresses of several kinds."""
     path = shard(folder)
-    Path(f"{path}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for compressed in (Path(f"{path}.gz"), path.with_suffix(".tgz")):
+        compressed.write_bytes(gzip.compress(path.read_bytes()))
     fsspec.filesystem("memory").pipe_file("/bucket/s.tar", path.read_bytes())
     return {
         "fsspec": "memory://bucket/s.tar",
         "pipe": f"pipe:cat '{path}'",
         "compressed": f"{path}.gz",
+        "tgz": str(path.with_suffix(".tgz")),
         "pipe of a compressed one": f"pipe:gunzip < '{path}.gz'",
     }
 
 
-@pytest.mark.parametrize("kind", ["fsspec", "pipe", "compressed", "pipe of a compressed one"])
+@pytest.mark.parametrize("kind", ["fsspec", "pipe", "compressed", "tgz", "pipe of a compressed one"])
 def test_a_shard_elsewhere_is_copied_once(tmp_path: Path, kind: str) -> None:
     cache, address = tmp_path / "cache", addresses(tmp_path / "there")[kind]
     store = ShardStore([address], cache, None)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import webdataset
-from torch import Tensor
 
 from regvq.data import ImageDataModule, WebDatasetData
 from regvq.errors import RegvqError
@@ -82,10 +81,6 @@ def test_picture_and_map_are_cut_alike(tmp_path: Path, split: str) -> None:
 def test_captions_are_known_without_pictures(tmp_path: Path) -> None:
     folder = write_all(tmp_path / "shards", png=b"damaged")
     assert data(folder).train(0).captions(7) == ("picture 7", "another sentence")
-
-
-def labels(module: ImageDataModule) -> list[Tensor]:
-    return [batch["class_label"] for batch in module.train_dataloader()]
 
 
 @pytest.mark.parametrize("mixed", [1, 2, 16])

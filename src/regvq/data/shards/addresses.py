@@ -79,5 +79,7 @@ def _opened(address: str) -> Iterator[Any]:
     else:
         import fsspec
 
-        with fsspec.open(address, "rb", compression="infer") as stream:
+        # The one usual ending that fsspec does not know.
+        compression = "gzip" if address.lower().endswith(".tgz") else "infer"
+        with fsspec.open(address, "rb", compression=compression) as stream:
             yield stream
