@@ -11,7 +11,7 @@ from typing import Literal, overload
 import numpy as np
 from torch import Tensor
 
-from regvq.data.base import ImageDataset, Sample
+from regvq.data.base import ImageData, ImageDataset, Sample
 from regvq.data.crops import (
     SMALLEST_CROP,
     Square,
@@ -224,6 +224,22 @@ class AnnotatedImages(ImageDataset):
                     stacklevel=2,
                 )
         raise RegvqError(f"none of the {count} {self.split} images in {self.place} can be read any more")
+
+
+class AnnotatedData(ImageData):
+    """Data of annotated images, whose two halves are made alike."""
+
+    @abstractmethod
+    def half(self, split: Split, seed: int) -> AnnotatedImages:
+        """The training or the validation images; ``seed`` decides the training crops."""
+
+    def train(self, seed: int) -> AnnotatedImages:
+        """Random crops of the training images."""
+        return self.half("train", seed)
+
+    def val(self) -> AnnotatedImages:
+        """Middle squares of the validation images."""
+        return self.half("val", 0)
 
 
 def check_split(split: str) -> None:

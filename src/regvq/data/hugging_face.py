@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from regvq.data.annotated import AnnotatedImages, Record, RecordSource, Split
-from regvq.data.base import ImageData
+from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, RecordSource, Split
 from regvq.data.label_files import EncodedMap
 from regvq.errors import RegvqError
 
 _VALIDATION = ("validation", "val", "valid", "test")
 
 
-class HuggingFaceData(ImageData):
+class HuggingFaceData(AnnotatedData):
     """A folder that ``datasets`` wrote with ``save_to_disk``, read without the network.
 
     Of several splits ``train`` is trained on, and ``validation``, ``val``, ``valid`` or ``test``, the first
@@ -58,15 +57,8 @@ class HuggingFaceData(ImageData):
         self.label_names = tuple(label_names)
         self.val_share = val_share
 
-    def train(self, seed: int) -> AnnotatedImages:
-        """Random crops of the training images."""
-        return self._half("train", seed)
-
-    def val(self) -> AnnotatedImages:
-        """Middle squares of the validation images."""
-        return self._half("val", 0)
-
-    def _half(self, split: Split, seed: int) -> AnnotatedImages:
+    def half(self, split: Split, seed: int) -> AnnotatedImages:
+        """See ``AnnotatedData``."""
         table = self._table(split)
         self.columns.check(table, self.root)
         return AnnotatedImages(

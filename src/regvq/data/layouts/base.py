@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from regvq.data.annotated import AnnotatedImages, Record, Split
-from regvq.data.base import ImageData
+from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, Split
 from regvq.data.images import SUFFIXES
 from regvq.errors import RegvqError
 
 
-class LayoutData(ImageData):
+class LayoutData(AnnotatedData):
     """A published data set as its archives extract: see the subclasses.
 
     Args:
@@ -59,15 +58,8 @@ class LayoutData(ImageData):
     mirrored: ClassVar[tuple[tuple[int, int], ...]] = ()
     """Labels that change places in a mirror."""
 
-    def train(self, seed: int) -> AnnotatedImages:
-        """Random crops of the training images."""
-        return self._half("train", seed)
-
-    def val(self) -> AnnotatedImages:
-        """Middle squares of the validation images."""
-        return self._half("val", 0)
-
-    def _half(self, split: Split, seed: int) -> AnnotatedImages:
+    def half(self, split: Split, seed: int) -> AnnotatedImages:
+        """See ``AnnotatedData``."""
         return AnnotatedImages(
             self.records(split),
             split,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regvq.data.annotated import AnnotatedImages, Record, RecordSource, Split
-from regvq.data.base import ImageData
+from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, RecordSource, Split
 from regvq.data.label_files import EncodedMap
 from regvq.data.shards.addresses import expand
 from regvq.data.shards.shard_store import ShardStore
@@ -17,7 +16,7 @@ from regvq.errors import RegvqError
 CACHE = "~/.cache/regvq/shards"
 
 
-class WebDatasetData(ImageData):
+class WebDatasetData(AnnotatedData):
     """Tar shards in the form of WebDataset: here, at any address that fsspec knows, or out of a command.
 
     Shards elsewhere are copied to this machine when they are first read; all of them are read once in the
@@ -82,15 +81,8 @@ class WebDatasetData(ImageData):
         self.cache = cache
         self.cache_gigabytes = cache_gigabytes
 
-    def train(self, seed: int) -> AnnotatedImages:
-        """Random crops of the training images."""
-        return self._half("train", seed)
-
-    def val(self) -> AnnotatedImages:
-        """Middle squares of the validation images."""
-        return self._half("val", 0)
-
-    def _half(self, split: Split, seed: int) -> AnnotatedImages:
+    def half(self, split: Split, seed: int) -> AnnotatedImages:
+        """See ``AnnotatedData``."""
         space = None if self.cache_gigabytes is None else int(self.cache_gigabytes * 1e9)
         store = ShardStore(expand(self.patterns[split]), Path(self.cache).expanduser(), space)
         return AnnotatedImages(
