@@ -155,7 +155,7 @@ def is_best(chosen: Group, figure: str, better: int) -> Callable[[Rows], Finding
 
 VQ, GUMBEL, REGVQ = ("vq", None), ("gumbel", None), ("regvq", None)
 BASE, PRIOR, MASK = ("base", None), ("+ prior", None), ("+ mask", None)
-CL, PCL = ("+ CL", None), ("+ PCL", None)
+CL, PCL, UNIFORM = ("+ CL", None), ("+ PCL", None), ("uniform", None)
 CLAIMS = (
     Claim("deterministic VQ leaves codes idle", "main", reaches(VQ, "codebook usage", 99, -1)),
     Claim("Gumbel-VQ leaves codes unused", "main", reaches(GUMBEL, "codebook usage", 99, -1)),
@@ -182,9 +182,34 @@ CLAIMS = (
         improves(("regvq", 1024), ("regvq", 16384), "Fréchet", -1),
     ),
     Claim("VQ stops gaining there", "codebook-size", improves(("vq", 1024), ("vq", 16384), "Fréchet", 1)),
+    Claim(
+        "all together help autoregressive generation",
+        "ablation",
+        improves(BASE, PCL, "samples: Fréchet", -1),
+    ),
+    Claim("all together help diffusion", "diffusion", improves(BASE, PCL, "samples: Fréchet", -1)),
+    *(
+        Claim(
+            f"not in the paper: {name} prior {what}", "priors", improves(UNIFORM, (row, None), figure, -1)
+        )
+        for name, row in (("a Gaussian", "Gaussian"), ("a Zipf", "Zipf"), ("a counted", "empirical"))
+        for what, figure in (
+            ("reconstructs better than the uniform one", "Fréchet"),
+            ("generates better", "samples: Fréchet"),
+        )
+    ),
 )
 
-COMPARISONS = ("main", "ablation", "mask-ratio", "codebook-size", "code-dimension", "priors", "heads")
+COMPARISONS = (
+    "main",
+    "ablation",
+    "diffusion",
+    "mask-ratio",
+    "codebook-size",
+    "code-dimension",
+    "priors",
+    "heads",
+)
 
 
 def comparison_section(name: str, content: Mapping[str, Any]) -> str:

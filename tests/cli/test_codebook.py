@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from regvq.cli import codebook as command
+from regvq.configurable import build
 from regvq.data.images import load_image
 from regvq.errors import RegvqError
 from regvq.nets import IdentityBackbone
@@ -37,11 +39,25 @@ def test_counts_the_codes_that_the_images_take(
 def test_writes_text_and_pictures(tokenizer: Path, photos: Path, tmp_path: Path, regvq: Run) -> None:
     _, text, _ = regvq("codebook", tokenizer, photos, "--output", tmp_path / "out")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["map.png", "patches.png", "report.txt", "usage.png"]
+    assert names == ["map.png", "patches.png", "prior.yaml", "report.txt", "usage.png"]
     assert text.startswith((tmp_path / "out" / "report.txt").read_text())
     for name in ("map.png", "patches.png", "usage.png"):
         assert Image.open(tmp_path / "out" / name).width > 100
         assert str(tmp_path / "out" / name) in text
+
+
+def test_what_was_counted_is_a_prior_for_another_training(
+    tokenizer: Path, photos: Path, tmp_path: Path, regvq: Run
+) -> None:
+    assert regvq("codebook", tokenizer, photos, "--output", tmp_path / "out")[0] == 0
+    written = yaml.safe_load((tmp_path / "out" / "prior.yaml").read_text())
+    prior = build(written["model"]["quantizer"]["init_args"]["prior"])
+    loaded = ImageTokenizer.from_pretrained(tokenizer)
+    images = [load_image(photos / name) for name in ("a.png", "b.png", "sub/a.png")]
+    codes = torch.cat([loaded.encode(pad_to_multiple(image, 4)[None]).flatten() for image in images])
+    expected = torch.bincount(codes, minlength=loaded.codebook_size) + 1.0
+    expected = (expected / expected.sum()).log()
+    torch.testing.assert_close(prior.log_prob(loaded.codebook_size), expected)
 
 
 def test_without_images_it_takes_the_photographs(tokenizer: Path, tmp_path: Path, regvq: Run) -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from regvq.conditions import ClassLabel
+from regvq.data.images import save_png
+from regvq.data.layouts import ClassFoldersData
 from regvq.data.scenes import ScenesData
 from regvq.errors import RegvqError
 from regvq.evaluation import (
@@ -71,6 +73,25 @@ def test_a_damaged_reference_is_computed_anew(tokenizer: ImageTokenizer, tmp_pat
     cached.write_bytes(whole[:100])
     assert exact(evaluate_reconstructions(tokenizer, DATA, OfflineFeatures(), tmp_path)) == exact(first)
     assert cached.read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("ignore:cannot read:UserWarning")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_that_could_not_be_read_stand_in_the_notes(
+    workers: int, tokenizer: ImageTokenizer, tmp_path: Path
+) -> None:
+    for number, sample in enumerate(DATA.val()):
+        for split in ("train", "val"):
+            (tmp_path / "data" / split / "one").mkdir(parents=True, exist_ok=True)
+            save_png(sample["image"], tmp_path / "data" / split / "one" / f"{number:02d}.png")
+    damaged = tmp_path / "data" / "val" / "one" / "07.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    data = ClassFoldersData(str(tmp_path / "data"), 16)
+    found = evaluate_reconstructions(
+        tokenizer, data, OfflineFeatures(), tmp_path, batch_size=4, workers=workers
+    )
+    expected = f"1 of the images could not be read, first {damaged}: the next one stood in for each"
+    assert expected in found.notes
 
 
 def test_other_images_count_or_net_are_another_reference(tokenizer: ImageTokenizer, tmp_path: Path) -> None:

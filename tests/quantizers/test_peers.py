@@ -57,6 +57,14 @@ def test_a_training_step_is_the_library_s(make: Callable[[], Quantizer]) -> None
         assert torch.equal(value, twin.peer.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("name", ["VQ", "VQ, rotated"])
+def test_the_first_batch_is_decoded_from_its_own_means(name: str) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(4, DIM, 5, 5)
+    error = (MAKE[name]().train()(z).quantized - z).square().mean()
+    assert error < 0.5 * z.var()
+
+
 def test_they_have_the_sizes_that_they_really_have() -> None:
     assert PeerFSQ(DIM).codebook_size == 1000
     assert PeerFSQ(DIM).codebook.shape == (1000, DIM)

@@ -110,10 +110,10 @@ def celeba(root: Path) -> list[Path]:
         masks = base / "CelebAMask-HQ-mask-anno" / str(face // 2000)
         image = picture(base / "CelebA-HQ-img" / f"{face}.jpg")
         # Skin is everywhere; the left eye covers the left half, at half the image's resolution.
-        skin = label_png(masks / f"{face:05d}_skin.png", 255, 255, scale=2)
+        label_png(masks / f"{face:05d}_skin.png", 255, 255, scale=2)
         label_png(masks / f"{face:05d}_l_eye.png", 255, 0, scale=2)
         if number <= 182637:
-            needed += [image, skin]
+            needed.append(image)
     return needed
 
 

@@ -2,9 +2,11 @@
 
 Encodes the images and counts the codes they take. Prints usage, perplexity, dead and duplicate codes and
 a verdict, and writes them to report.txt beside three pictures: usage.png (how often each code occurs),
-patches.png (what each code paints) and map.png (the codes on their first two principal axes). Without
-images it takes the validation crops of the photographs that come with the extra "demo". An image whose
-sides the tokenizer's downsampling factor does not divide is mirrored at its right and lower edge.
+patches.png (what each code paints) and map.png (the codes on their first two principal axes). Written too
+is prior.yaml: fit-tokenizer --config tokenizer/regvq --config DIR/prior.yaml draws the tokens of as many
+codes towards what was counted here instead of towards all alike. Without images it takes the validation
+crops of the photographs that come with the extra "demo". An image whose sides the tokenizer's downsampling
+factor does not divide is mirrored at its right and lower edge.
 
 Example:
   regvq codebook runs/demo/tokenizers/regvq photos/ --output runs/codebook
@@ -24,6 +26,7 @@ from regvq.errors import RegvqError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from regvq.evaluation import CodebookReport
     from regvq.tokenizers import ImageTokenizer
 
 TOKENS_PER_CODE = 64
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokenizer_arguments.add_tokenizer_arguments(parser)
     image_arguments.add_image_arguments(parser, required=False)
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for report.txt and the pictures"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for report, pictures and prior"
     )
 
 
@@ -68,8 +71,20 @@ def run(args: argparse.Namespace) -> None:
     with working("drawing"):
         pictures = save_codebook_pictures(report, tokenizer, args.output)
     write_bytes(args.output / "report.txt", f"{report.text()}\n".encode())
+    write_bytes(args.output / "prior.yaml", _prior_config(report).encode())
     print(report.text())
     print(f"\npictures: {', '.join(str(path) for path in pictures)}")
+
+
+def _prior_config(report: "CodebookReport") -> str:
+    """A configuration with the counts as the prior, in the order of the codes."""
+    import yaml
+
+    from regvq.configurable import describe
+
+    prior = {"model": {"quantizer": {"init_args": {"prior": describe(report.prior)}}}}
+    text = yaml.safe_dump(prior, default_flow_style=None, width=110)
+    return f"# Counted from {report.tokens} tokens.\n{text}"
 
 
 def _photos(tokenizer: "ImageTokenizer") -> "Iterator[Tensor]":

@@ -11,6 +11,7 @@ from torch import Tensor
 from regvq.errors import RegvqError
 from regvq.evaluation.tokenizer import EvalMode
 from regvq.metrics import CodebookUsage
+from regvq.priors import EmpiricalPrior
 from regvq.quantizers import functional
 from regvq.tokenizers import ImageTokenizer
 
@@ -45,6 +46,11 @@ class CodebookReport:
     distances: Tensor
     positions: Tensor
     explained: float
+
+    @property
+    def prior(self) -> EmpiricalPrior:
+        """What was counted, as a distribution that other tokens can be drawn towards."""
+        return EmpiricalPrior(self.counts.tolist())
 
     @property
     def size(self) -> int:

@@ -1,6 +1,6 @@
 """Images of a data set in batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -24,11 +24,37 @@ def images_to_take(dataset: Dataset[Sample], count: int | None) -> int:
 
 
 def image_batches(
-    dataset: Dataset[Sample], count: int, batch_size: int, workers: int = 0
+    dataset: Dataset[Sample],
+    count: int,
+    batch_size: int,
+    workers: int = 0,
+    damaged: set[str] | None = None,
 ) -> Iterator[Tensor]:
-    """The images of ``spread``: ``[B, 3, H, W]`` in [-1, 1] each."""
-    taken = Subset(dataset, spread(dataset, count))
-    yield from DataLoader(taken, batch_size, num_workers=workers, collate_fn=_images_alone)
+    """The images of ``spread``: ``[B, 3, H, W]`` in [-1, 1] each.
+
+    Args:
+        dataset: where they are read.
+        count: how many.
+        batch_size: images at once.
+        workers: processes that read; 0 reads in this one.
+        damaged: gets the names of those that could not be read, for which their neighbours stood in.
+    """
+    taken = Subset(_ImagesAndDamage(dataset), spread(dataset, count))
+    loader = DataLoader(taken, batch_size, num_workers=workers, collate_fn=_together)
+    for images, names in loader:
+        if damaged is not None:
+            damaged.update(names)
+        yield images
+
+
+def damage_notes(damaged: set[str]) -> list[str]:
+    """What a reader of the figures must know of images that could not be read."""
+    if not damaged:
+        return []
+    return [
+        f"{len(damaged)} of the images could not be read, first {min(damaged)}: "
+        "the next one stood in for each"
+    ]
 
 
 def spread(dataset: Dataset[Sample], count: int) -> list[int]:
@@ -37,5 +63,16 @@ def spread(dataset: Dataset[Sample], count: int) -> list[int]:
     return [item * total // count for item in range(count)]
 
 
-def _images_alone(samples: list[Sample]) -> Tensor:
-    return torch.stack([sample["image"] for sample in samples])
+class _ImagesAndDamage(Dataset[tuple[Tensor, Sequence[str]]]):
+    """An image, and what this process has found damaged so far: a worker's own data set is out of reach."""
+
+    def __init__(self, dataset: Dataset[Sample]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Sequence[str]]:
+        image = self.dataset[item]["image"]
+        return image, getattr(self.dataset, "damaged", ())
+
+
+def _together(items: list[tuple[Tensor, Sequence[str]]]) -> tuple[Tensor, set[str]]:
+    return torch.stack([image for image, _ in items]), {name for _, names in items for name in names}

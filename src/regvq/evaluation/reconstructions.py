@@ -17,7 +17,7 @@ from regvq.evaluation.distributions import (
     require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import image_batches, images_to_take
+from regvq.evaluation.image_batches import damage_notes, image_batches, images_to_take
 from regvq.evaluation.measurement import Measurement
 from regvq.evaluation.references import cached_features, describe_reference
 from regvq.evaluation.tokenizer import EvalMode, evaluate_tokenizer
@@ -57,6 +57,7 @@ def evaluate_reconstructions(
     dataset = data.val()
     total = images_to_take(dataset, count)
     images, distance = FeatureCollector(net), _MeanLPIPS(lpips)
+    damaged: set[str] = set()
     done = 0
 
     def watch(originals: Tensor, reconstructions: Tensor) -> None:
@@ -66,7 +67,8 @@ def evaluate_reconstructions(
         done += len(originals)
         report(done)
 
-    figures = evaluate_tokenizer(tokenizer, image_batches(dataset, total, batch_size, workers), watch)
+    batches = image_batches(dataset, total, batch_size, workers, damaged)
+    figures = evaluate_tokenizer(tokenizer, batches, watch)
     reference = describe_reference(describe(data), dataset, "val", total, net)
     originals = cached_features(
         cache, reference, lambda: features_of(net, image_batches(dataset, total, batch_size, workers))
@@ -86,7 +88,7 @@ def evaluate_reconstructions(
             Measurement("bits per token", figures.bits_per_token, 0, places=3),
             *_speeds(tokenizer, next(image_batches(dataset, min(total, batch_size), batch_size))),
         ],
-        notes=few_pairs(total),
+        notes=[*few_pairs(total), *damage_notes(damaged)],
     )
 
 

@@ -20,7 +20,7 @@ from regvq.evaluation.distributions import (
     require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import image_batches, images_to_take, spread
+from regvq.evaluation.image_batches import damage_notes, image_batches, images_to_take, spread
 from regvq.evaluation.measurement import Measurement
 from regvq.evaluation.references import cached_features, describe_reference
 from regvq.evaluation.tokenizer import EvalMode
@@ -67,11 +67,15 @@ def evaluate_samples(
     require_library()
     dataset = data.val()
     everything, total = size_of(dataset), images_to_take(dataset, count)
+    damaged: set[str] = set()
     reference = describe_reference(describe(data), dataset, "val", everything, net)
     originals = cached_features(
-        cache, reference, lambda: features_of(net, image_batches(dataset, everything, batch_size, workers))
+        cache,
+        reference,
+        lambda: features_of(net, image_batches(dataset, everything, batch_size, workers, damaged)),
     )
     ids, bits = _conditions(generator, tokenizer, dataset, total, batch_size)
+    damaged.update(getattr(dataset, "damaged", ()))
     collector = FeatureCollector(net)
 
     def finish(codes: Tensor) -> Tensor:
@@ -107,7 +111,7 @@ def evaluate_samples(
             ),
             Measurement("sampling", total / seconds, 1, "images/s", places=2, exact=False),
         ],
-        notes=few_images(total, originals),
+        notes=[*few_images(total, originals), *damage_notes(damaged)],
     )
 
 

@@ -95,6 +95,18 @@ def test_the_archive_s_own_folder_may_be_the_root(miniature: Miniature, tmp_path
     assert len(inner.records("train")) == len(miniature.data(tmp_path).records("train"))
 
 
+def test_a_face_may_lack_any_part_but_not_all(tmp_path: Path) -> None:
+    miniature = MINIATURES["celeba-mask-hq"]
+    miniature.write(tmp_path)
+    masks = tmp_path / "CelebAMask-HQ" / "CelebAMask-HQ-mask-anno" / "0"
+    (masks / "00000_skin.png").unlink()
+    labels = miniature.data(tmp_path).train(seed=0)[0]["label_map"]
+    assert {int(label) for label in labels.unique()} <= {0, 4, 5}
+    (masks / "00000_l_eye.png").unlink()
+    with pytest.raises(RegvqError, match=r"the masks of 1 of 2 faces are missing, first \S+/00000_\*.png"):
+        miniature.data(tmp_path).train(seed=0)
+
+
 def test_a_damaged_label_map_takes_its_image_along(tmp_path: Path) -> None:
     miniature = MINIATURES["camvid"]
     for file in miniature.write(tmp_path)[1:3]:

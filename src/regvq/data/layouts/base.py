@@ -105,7 +105,7 @@ class LayoutData(AnnotatedData):
         """
         wanted = list(paths)
         # One look at a folder instead of one at every file: data sets lie on slow disks.
-        present = {folder: _names(folder) for folder in {path.parent for path in wanted}}
+        present = {folder: names_in(folder) for folder in {path.parent for path in wanted}}
         missing = [path for path in wanted if path.name not in present[path.parent]]
         if missing:
             raise self.incomplete(
@@ -129,5 +129,6 @@ class LayoutData(AnnotatedData):
         return RegvqError(f"{what}. {self.title} should lie in {self.root} like this:\n{self.tree}")
 
 
-def _names(folder: Path) -> set[str]:
+def names_in(folder: Path) -> set[str]:
+    """The names in a folder; none where there is no such folder."""
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

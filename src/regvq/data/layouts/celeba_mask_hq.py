@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regvq.data.annotated import Record, Split
 from regvq.data.label_files import read_mask
-from regvq.data.layouts.base import LayoutData
+from regvq.data.layouts.base import LayoutData, names_in
 from regvq.errors import RegvqError
 
 # In the order in which the authors lay them over one another, which also numbers them.
@@ -114,5 +114,16 @@ CelebAMask-HQ/
             for face in faces
         ]
         self.require_all(Path(record.name) for record in records)
-        self.require_all(masks / str(face // _FACES_A_FOLDER) / f"{face:05d}_skin.png" for face in faces)
+        self._require_masks(masks, faces)
         return records
+
+    def _require_masks(self, masks: Path, faces: list[int]) -> None:
+        """Every face has some part, but none has a part that all others have."""
+        folders = {face // _FACES_A_FOLDER for face in faces}
+        known = {name.partition("_")[0] for folder in folders for name in names_in(masks / str(folder))}
+        missing = [face for face in faces if f"{face:05d}" not in known]
+        if missing:
+            first = masks / str(missing[0] // _FACES_A_FOLDER) / f"{missing[0]:05d}_*.png"
+            raise self.incomplete(
+                f"the masks of {len(missing):,} of {len(faces):,} faces are missing, first {first}"
+            )

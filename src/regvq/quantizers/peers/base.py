@@ -32,18 +32,21 @@ class PeerQuantizer(Quantizer):
         super().__init__(codebook_size, dim)
         self.peer = make()
 
+    def start(self, tokens: Tensor) -> None:
+        """Sees ``tokens`` [B, L, D] of every training batch before it is quantized; does nothing here."""
+
     @abstractmethod
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The module on ``tokens`` [B, L, D]: quantized ``[B, L, D]``, codes ``[B, L]``, losses by name."""
 
     def quantize(self, tokens: Tensor) -> QuantizerOutput:
         """See ``Quantizer``."""
-        codebook = self.codebook
         if not self.training:
             codes = self.logits(tokens.flatten(0, 1)).argmax(1).view(tokens.shape[:2])
-            return QuantizerOutput(codebook[codes], codes, codes)
+            return QuantizerOutput(self.codebook[codes], codes, codes)
+        self.start(tokens)
         # The module may move the codebook in place: what it looked up is the codebook of before.
-        before = codebook.detach().clone()
+        before = self.codebook.detach().clone()
         quantized, indices, losses = self.train_step(tokens)
         codes = indices.long()
         exact = before[codes] + (quantized - quantized.detach())

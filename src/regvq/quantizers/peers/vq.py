@@ -65,6 +65,10 @@ class PeerVQ(PeerQuantizer):
     def logits(self, tokens: Tensor) -> Tensor:
         return euclidean_logits(tokens, self.codebook, 0.5)
 
+    def start(self, tokens: Tensor) -> None:
+        # Else the first batch would be decoded from the zeros that were there before its means.
+        self.peer._codebook.init_embed_(tokens.detach().reshape(1, -1, self.dim))
+
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         quantized, codes, loss = self.peer(tokens)
         return quantized, codes, {"commitment": loss.sum()}
