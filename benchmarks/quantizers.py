@@ -1,112 +1,240 @@
-"""Time of one training step of every quantizer, forward and backward, side by side.
+"""Time and memory of one training step of the quantizers, forward and backward, side by side.
 
-    .venv/bin/python benchmarks/quantizers.py [--quick] [--json PATH]
+    .venv/bin/python benchmarks/quantizers.py [--quick] [--json PATH] [--device cuda]
 
-The contestants take turns, round by round, so that a machine that slows down for a while slows all of
-them. The figure is the median over the rounds; the spread is half the distance between the quartiles.
+Beside this package's quantizers take turns those of the package vector-quantize-pytorch, and Reg-VQ in its
+readable form, which builds the token-by-code matrix. Every step has latents of its own. The time is the
+median over the rounds. The floor is what cannot be avoided: products of all tokens with all codes, one
+forward for a nearest neighbour, and two backward where a softmax has a gradient, each at the speed that
+this run measures of one such product. The exit status is 1 where a bar is missed.
 """
 
 import argparse
-import json
-import platform
 import statistics
-import time
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+from vector_quantize_pytorch import SimVQ, VectorQuantize
 
+from benchmarks.measuring import Bar, extra_memory, finish, fresh_memory, machine, spread, take_turns
 from regvq.quantizers import (
     EMAVectorQuantizer,
-    GumbelQuantizer,
     Quantizer,
     RegularizedVectorQuantizer,
     VectorQuantizer,
+    functional,
 )
+from regvq.quantizers.composed import Choice
+from regvq.quantizers.scores import Scores
 
-CONTESTANTS: dict[str, Callable[[int, int], Quantizer]] = {
-    "VQ": VectorQuantizer,
-    "EMA-VQ": EMAVectorQuantizer,
-    "Gumbel": GumbelQuantizer,
-    "Reg-VQ": RegularizedVectorQuantizer,
-    "Reg-VQ, no mask": lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0),
-    "Reg-VQ, the paper's form": RegularizedVectorQuantizer.paper,
+LIBRARY, READABLE = "library VQ", "Reg-VQ, readable"
+LARGEST_READABLE = 2**28
+"""Entries of a matrix that the readable form can still afford."""
+
+
+class Readable(RegularizedVectorQuantizer):
+    """Reg-VQ with every matrix written out."""
+
+    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+        step, logits = self.steps.value, scores.logits()
+        spread = self.sampling_temperature(step)
+        noise = self._noise(len(scores), batch, 1.0)
+        noisy = logits / spread + functional.gumbel_noise(logits) * noise.mask[:, None]
+        best, chosen = logits.argmax(1), noisy.argmax(1)
+        kl, slope, stats = self._prior(chosen)
+        posterior = (noisy / self.temperature(step)).softmax(1)
+        prior = self.prior_weight(step) * (kl + functional.prior_gradient(posterior, slope) / len(scores))
+        return Choice(
+            codes=chosen.view(batch, -1),
+            best_codes=best.view(batch, -1),
+            expected=functional.expected_gradient(posterior, codes),
+            losses={"prior": prior},
+            stats=stats,
+            mask=noise.mask.view(batch, -1),
+        )
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A quantizer that takes part.
+
+    Attributes:
+        make: from the number of codes and their dimension.
+        products: of all tokens with all codes that its step cannot do without.
+        ours: whether it is of this package.
+    """
+
+    make: Callable[[int, int], nn.Module]
+    products: int
+    ours: bool = True
+
+
+CONTESTANTS = {
+    LIBRARY: Contestant(lambda size, dim: VectorQuantize(dim=dim, codebook_size=size), 1, ours=False),
+    "library SimVQ": Contestant(lambda size, dim: SimVQ(dim=dim, codebook_size=size), 1, ours=False),
+    "VQ": Contestant(VectorQuantizer, 1),
+    "EMA-VQ": Contestant(EMAVectorQuantizer, 1),
+    "Reg-VQ": Contestant(RegularizedVectorQuantizer, 3),
+    "Reg-VQ, no mask": Contestant(
+        lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 3
+    ),
+    "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 4),
+    READABLE: Contestant(Readable, 3),
 }
+BARS = {
+    "cpu": (
+        ("VQ", LIBRARY, 8192, "milliseconds", 0.8),
+        ("Reg-VQ", LIBRARY, 8192, "milliseconds", 0.8),
+        ("VQ", LIBRARY, 1024, "milliseconds", 1.2),
+        ("Reg-VQ", LIBRARY, 1024, "milliseconds", 1.2),
+        ("VQ", READABLE, 8192, "megabytes", 0.25),
+        ("Reg-VQ", READABLE, 8192, "megabytes", 0.25),
+    ),
+    "cuda": tuple(
+        (name, LIBRARY, size, "milliseconds", 1.0)
+        for size in (1024, 16384, 65536)
+        for name in ("VQ", "Reg-VQ")
+    ),
+}
+SIZES = {"cpu": (1024, 8192), "cuda": (1024, 16384, 65536, 262144)}
+TOKENS = {"cpu": 2048, "cuda": 8192}
+ENCODE = 1.5
+"""Most that encoding may take, in matrix products of its size into fresh memory."""
+EXTRA = 2048
+"""Most megabytes that a step with the largest codebook may take on a GPU."""
 
 
-def training_step(quantizer: Quantizer, latents: torch.Tensor) -> None:
-    """Forward and backward, as inside a tokenizer's training step."""
-    leaf = latents.requires_grad_()
-    output = quantizer(leaf)
-    (output.quantized.float().square().mean() + output.loss).backward()
-    leaf.grad = None
+def training_step(quantizer: nn.Module, tokens: int, dim: int, device: str) -> None:
+    """Forward and backward, as inside a tokenizer's training step; on a GPU under autocast."""
+    latents = torch.randn(2, dim, tokens // 2, device=device).requires_grad_()
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        if isinstance(quantizer, Quantizer):
+            output = quantizer(latents)
+            quantized, loss = output.quantized, output.loss
+        else:
+            quantized, _, loss = quantizer(latents.transpose(1, 2))
+    (quantized.float().square().mean() + loss.sum()).backward()
     quantizer.zero_grad(set_to_none=True)
 
 
-def measure(codebook_size: int, tokens: int, dim: int, rounds: int) -> list[dict[str, object]]:
-    """Milliseconds a step of every contestant at one codebook size."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    quantizers = {name: make(codebook_size, dim).to(device) for name, make in CONTESTANTS.items()}
-    latents = torch.randn(2, dim, tokens // 2, device=device)
-    seconds: dict[str, list[float]] = {name: [] for name in quantizers}
-    for warm in (True, *[False] * rounds):
-        for name, quantizer in quantizers.items():
-            start = time.perf_counter()
-            training_step(quantizer, latents)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if not warm:
-                seconds[name].append(time.perf_counter() - start)
+def product_seconds(size: int, tokens: int, dim: int, rounds: int, device: str) -> float:
+    """One product of all tokens with all codes into memory that is there; the best of the rounds."""
+    latents, codes = torch.randn(tokens, dim, device=device), torch.randn(size, dim, device=device)
+    rows = max(64, 2**19 // size) if device == "cpu" else tokens
+    room = torch.empty(rows, size, device=device)
+
+    def run() -> None:
+        for part in latents.split(rows):
+            torch.mm(part, codes.T, out=room[: len(part)])
+
+    return min(take_turns({"product": run}, rounds, device)["product"])
+
+
+def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[dict[str, object]]:
+    """A row for every contestant at one codebook size."""
+    quantizers = {
+        name: contestant.make(size, dim).to(device).train()
+        for name, contestant in CONTESTANTS.items()
+        if contestant.ours or tokens * size <= LARGEST_READABLE * 2
+        if name != READABLE or tokens * size <= LARGEST_READABLE
+    }
+    steps = {
+        name: lambda one=one: training_step(one, tokens, dim, device) for name, one in quantizers.items()
+    }
+    seconds = take_turns(steps, rounds, device, warm=2)
+    product = product_seconds(size, tokens, dim, rounds, device)
     rows: list[dict[str, object]] = []
     for name, times in seconds.items():
-        low, middle, high = statistics.quantiles(times, n=4)
+        extra = extra_memory(steps[name], device)
+        middle = statistics.median(times)
         rows.append(
             {
                 "quantizer": name,
-                "codebook_size": codebook_size,
+                "codebook_size": size,
                 "milliseconds": 1e3 * middle,
-                "spread": 1e3 * (high - low) / 2,
+                "spread": 1e3 * spread(times),
+                "floor_milliseconds": 1e3 * product * CONTESTANTS[name].products,
+                "megabytes": None if extra is None else extra / 2**20,
             }
         )
     return rows
 
 
-def main() -> None:
-    """Reads the arguments, measures, prints the table."""
+@torch.no_grad()
+def encode_bar(size: int, tokens: int, dim: int, rounds: int, device: str) -> Bar:
+    """Encoding against one matrix product of its size into fresh memory."""
+    quantizer = VectorQuantizer(size, dim).to(device).eval()
+    latents = torch.randn(1, dim, tokens, device=device)
+    rows, codes = latents[0].T.contiguous(), quantizer.codebook.contiguous()
+
+    def product() -> None:
+        room = fresh_memory(tokens, size) if device == "cpu" else torch.empty(tokens, size, device=device)
+        torch.mm(rows, codes.T, out=room)
+
+    contestants = {"encode": lambda: quantizer.encode(latents), "product": product}
+    seconds = take_turns(contestants, 5 * rounds, device)
+    ratio = statistics.median(seconds["encode"]) / statistics.median(seconds["product"])
+    return Bar(f"encode over one product, N = {size}", ratio, ENCODE)
+
+
+def bars(rows: list[dict[str, object]], device: str) -> list[Bar]:
+    """What is asked of the rows."""
+    by_name = {(row["quantizer"], row["codebook_size"]): row for row in rows}
+    found = []
+    for name, other, size, figure, bound in BARS[device]:
+        one, two = by_name[name, size][figure], by_name[other, size][figure]
+        if one is not None:
+            ratio = float(str(one)) / float(str(two))
+            found.append(Bar(f"{name} over {other}, N = {size}, {figure}", ratio, bound))
+    if device == "cuda":
+        extra = float(str(by_name["Reg-VQ", SIZES["cuda"][-1]]["megabytes"]))
+        found.append(Bar(f"Reg-VQ, N = {SIZES['cuda'][-1]}, megabytes", extra, EXTRA))
+    return found
+
+
+def show(rows: list[dict[str, object]]) -> None:
+    """A table of one codebook size."""
+    base = float(str(rows[0]["milliseconds"]))
+    for row in rows:
+        value, floor = float(str(row["milliseconds"])), float(str(row["floor_milliseconds"]))
+        extra = "-" if row["megabytes"] is None else f"{float(str(row['megabytes'])):.0f}"
+        print(
+            f"{row['quantizer']:<26}{row['codebook_size']:>8}{value:>10.1f}{float(str(row['spread'])):>8.1f}"
+            f"{value / base:>9.2f}{value / floor:>9.2f}{extra:>8}"
+        )
+
+
+def main() -> int:
+    """Reads the arguments, measures, prints the tables and the bars."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: under 45 s on two cores")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
-    parser.add_argument("--tokens", type=int, default=2048, help="tokens a step (default: %(default)s)")
+    parser.add_argument("--device", choices=sorted(SIZES), default="cpu")
+    parser.add_argument("--tokens", type=int, help="tokens a step; 2048 on a CPU, 8192 on a GPU")
     parser.add_argument("--dim", type=int, default=64, help="dimensions of a code (default: %(default)s)")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    rounds = 3 if arguments.quick else 25
+    device, rounds = arguments.device, 3 if arguments.quick else 15
+    tokens = arguments.tokens or TOKENS[device]
+    facts = machine(device)
+    print(f"{tokens} tokens, {arguments.dim} dimensions, forward and backward, median of {rounds} rounds")
+    print(", ".join(f"{key} {value}" for key, value in facts.items()))
+    print(f"{'quantizer':<26}{'codes':>8}{'ms':>10}{'+-':>8}{'library':>9}{'floor':>9}{'MB':>8}")
     rows: list[dict[str, object]] = []
-    print(
-        f"{arguments.tokens} tokens, {arguments.dim} dimensions, forward and backward, "
-        f"median of {rounds} rounds, {'CUDA' if torch.cuda.is_available() else 'one CPU thread'}, "
-        f"torch {torch.__version__}"
-    )
-    print(f"{'quantizer':<26}{'codes':>8}{'ms':>10}{'+-':>8}{'to VQ':>8}")
-    for size in (1024, 8192):
-        measured = measure(size, arguments.tokens, arguments.dim, rounds)
-        base = float(str(measured[0]["milliseconds"]))
-        for row in measured:
-            value, spread = float(str(row["milliseconds"])), float(str(row["spread"]))
-            print(f"{row['quantizer']:<26}{size:>8}{value:>10.1f}{spread:>8.1f}{value / base:>8.2f}")
+    judged: list[Bar] = []
+    for size in SIZES[device]:
+        measured = measure(size, tokens, arguments.dim, rounds, device)
+        show(measured)
         rows += measured
-    if arguments.json:
-        report = {
-            "tokens": arguments.tokens,
-            "dim": arguments.dim,
-            "rounds": rounds,
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-            "rows": rows,
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        judged.append(encode_bar(size, tokens, arguments.dim, rounds, device))
+    judged = [*bars(rows, device), *judged]
+    return finish(arguments.json, judged, tokens=tokens, dim=arguments.dim, machine=facts, rows=rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

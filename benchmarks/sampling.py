@@ -10,10 +10,8 @@ exit status is 1 where a bar is missed.
 """
 
 import argparse
-import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from benchmarks.measuring import Bar, finish, machine, take_turns
 from regvq.conditions import NoCondition
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.generators.sampling import pick, probabilities
@@ -88,16 +87,14 @@ def contestants() -> dict[str, Callable[[], torch.Tensor]]:
 @torch.no_grad()
 def measure(rounds: int) -> dict[str, list[float]]:
     """Seconds of every contestant, a list of rounds each."""
-    runs = contestants()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, draw in runs.items():
-            start = time.perf_counter()
-            codes = draw()
-            seconds[name].append(time.perf_counter() - start)
-            assert codes.numel() == TOKENS
-            assert int(codes.max()) < CODES
-    return seconds
+
+    def checked(draw: Callable[[], torch.Tensor]) -> None:
+        codes = draw()
+        assert codes.numel() == TOKENS
+        assert int(codes.max()) < CODES
+
+    runs = {name: lambda draw=draw: checked(draw) for name, draw in contestants().items()}
+    return take_turns(runs, rounds, warm=0)
 
 
 def main() -> int:
@@ -107,23 +104,17 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else 5
-    print(
-        f"{BATCH} images of {GRID[0]} x {GRID[1]} tokens, {torch.get_num_threads()} CPU threads, median of "
-        f"{rounds} rounds, torch {torch.__version__}, transformers {transformers.__version__}"
-    )
+    facts = {**machine(), "transformers": transformers.__version__}
+    print(f"{BATCH} images of {GRID[0]} x {GRID[1]} tokens, median of {rounds} rounds")
+    print(", ".join(f"{key} {value}" for key, value in facts.items()))
     medians = {name: statistics.median(times) for name, times in measure(rounds).items()}
     print(f"{'contestant':<30}{'seconds':>10}{'tokens/s':>12}")
     for name, value in medians.items():
         print(f"{name:<30}{value:>10.2f}{TOKENS / value:>12.0f}")
-    bars = []
-    for title, fast, slow, least in BARS:
-        ratio = medians[slow] / medians[fast]
-        bars.append({"name": title, "measured": ratio, "bound": least, "passed": ratio >= least})
-        print(f"{title:<30}{ratio:>10.2f} >= {least:<6g}{'pass' if ratio >= least else 'MISS'}")
-    if arguments.json:
-        report = {"seconds": medians, "tokens": TOKENS, "torch": torch.__version__, "bars": bars}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0 if all(bar["passed"] for bar in bars) else 1
+    bars = [
+        Bar(title, medians[slow] / medians[fast], least, at_most=False) for title, fast, slow, least in BARS
+    ]
+    return finish(arguments.json, bars, seconds=medians, tokens=TOKENS, machine=facts)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from regvq.quantizers import CosineHead, EuclideanHead, LinearHead
 
 
 def test_euclidean_has_unit_variance_before_the_first_batch() -> None:
-    logits = EuclideanHead()(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2))
+    logits = EuclideanHead()(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2)).logits()
     assert logits.item() == -2  # 4 / (2 * 1)
 
 
@@ -20,7 +20,7 @@ def test_euclidean_takes_the_mean_squared_error_and_then_follows_it() -> None:
     assert head.variance.item() == 2  # (4 + 0 + 0 + 4) / 4 elements: the first batch counts in full
     head.observe(torch.ones(5, 2), torch.zeros(5, 2))
     assert head.variance.item() == pytest.approx(0.9 * 2 + 0.1 * 1)
-    logits = head(torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2))
+    logits = head(torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2)).logits()
     assert logits.item() == pytest.approx(-9 / (2 * 1.9))
 
 
@@ -28,18 +28,19 @@ def test_euclidean_stays_finite_where_every_latent_sits_on_its_code() -> None:
     head = EuclideanHead()
     codes = torch.randn(4, 2)
     head.observe(codes, codes)
-    assert head(codes, codes).isfinite().all()
+    assert head(codes, codes).logits().isfinite().all()
     head.observe(codes + 1e-8, codes)
-    assert head(codes + 1e-8, codes).isfinite().all()
+    assert head(codes + 1e-8, codes).logits().isfinite().all()
 
 
 def test_cosine_is_blind_to_length() -> None:
     head = CosineHead(scale=7.0)
     latents, codes = torch.randn(5, 3), torch.randn(4, 3)
-    logits = head(head.project(latents), head.project(codes))
+    logits = head(head.project(latents), head.project(codes)).logits()
     expected = 7 * torch.nn.functional.cosine_similarity(latents[:, None], codes[None], dim=2)
     torch.testing.assert_close(logits, expected)
-    torch.testing.assert_close(head(head.project(50 * latents), head.project(codes / 9)), logits)
+    same = head(head.project(50 * latents), head.project(codes / 9)).logits()
+    torch.testing.assert_close(same, logits)
 
 
 def test_cosine_learns_its_scale_unless_told_not_to() -> None:
@@ -53,8 +54,8 @@ def test_linear_is_an_affine_map_that_the_codebook_does_not_enter() -> None:
     head.bind(4, 3)
     latents = torch.randn(5, 3)
     expected = latents @ head.linear.weight.T + head.linear.bias
-    torch.testing.assert_close(head(latents, torch.randn(4, 3)), expected)
-    torch.testing.assert_close(head(latents, torch.full((4, 3), torch.nan)), expected)
+    torch.testing.assert_close(head(latents, torch.randn(4, 3)).logits(), expected)
+    torch.testing.assert_close(head(latents, torch.full((4, 3), torch.nan)).logits(), expected)
 
 
 def test_linear_scale_multiplies_the_first_weights() -> None:

@@ -23,7 +23,6 @@ from regvq.quantizers import (
     SoftmaxStraightThrough,
     StraightThrough,
 )
-from regvq.quantizers.functional import gumbel_noise, stochastic_mask
 from regvq.schedules import Cosine, Linear
 
 N, D, B, L = 12, 5, 3, 10
@@ -157,7 +156,7 @@ def _reference(
     """
     rows = quantizer.head.project(z.transpose(1, 2).reshape(-1, D))
     codes = quantizer.codebook
-    logits = quantizer.head(rows, codes) + noise
+    logits = quantizer.head(rows, codes).logits() + noise
     soft = (logits / temperature).softmax(1)
     hard = F.one_hot(logits.argmax(1), N).to(soft)
     straight = hard - soft.detach() + soft
@@ -177,9 +176,10 @@ def test_softmax_gradients_equal_plain_autograd(head: Callable[[], Head], mask_r
     z = torch.randn(B, D, L, requires_grad=True)
     inputs = [z, *quantizer.parameters()]
     torch.manual_seed(5)
-    mask = stochastic_mask(B, L, mask_ratio, z.device) if mask_ratio else torch.zeros(B, L)
-    noise = gumbel_noise(torch.empty(B * L, N)) * mask.flatten()[:, None]
-    codes = (quantizer.logits(z.transpose(1, 2).reshape(-1, D)) + noise).argmax(1)
+    rows = z.transpose(1, 2).reshape(-1, D)
+    drawn = quantizer._noise(B * L, B, 1.0)
+    noise = torch.zeros(B * L, N) if drawn is None else drawn.matrix(quantizer.scores(rows))
+    codes = (quantizer.logits(rows) + noise).argmax(1)
     expected = torch.autograd.grad(_reference(quantizer, z, noise, 0.3, 0.7), inputs)
     torch.manual_seed(5)
     output = quantizer(z)
@@ -197,7 +197,7 @@ def test_the_prior_gradient_is_that_of_the_kl_itself_where_every_code_is_used() 
     output = quantizer(z)
     assert output.codes.unique().numel() == N
     (gradient,) = torch.autograd.grad(output.losses["prior"], z)
-    soft = quantizer.head(z.transpose(1, 2).reshape(-1, D), quantizer.codebook).softmax(1)
+    soft = quantizer.logits(z.transpose(1, 2).reshape(-1, D)).softmax(1)
     hard = F.one_hot(output.codes.flatten(), N)
     posterior = (hard - soft.detach() + soft).mean(0)
     kl = (posterior * (posterior.log() - GaussianPrior().log_prob(N))).sum()
@@ -248,7 +248,7 @@ def test_a_running_posterior_sets_the_slope_and_not_the_value() -> None:
     torch.testing.assert_close(quantizer.running_posterior, expected)
     assert output.losses["prior"].item() == pytest.approx(output.stats["prior_kl"].item())
     (gradient,) = torch.autograd.grad(output.losses["prior"], z)
-    soft = quantizer.head(z.transpose(1, 2).reshape(-1, D), quantizer.codebook).softmax(1)
+    soft = quantizer.logits(z.transpose(1, 2).reshape(-1, D)).softmax(1)
     slope = expected.log() + math.log(N) + 1
     (reference,) = torch.autograd.grad((soft.mean(0) * slope).sum(), z)
     torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-7)

@@ -50,6 +50,10 @@ class Quantizer(nn.Module, Configurable, ABC):
     def logits(self, tokens: Tensor) -> Tensor:
         """Logits ``[M, N]`` of ``tokens`` [M, D] float32."""
 
+    def best_codes(self, tokens: Tensor) -> Tensor:
+        """The best match of each of ``tokens`` [M, D] float32: ``[M]`` int64."""
+        return self.logits(tokens).argmax(1)
+
     def forward(self, z: Tensor) -> QuantizerOutput:
         """Quantizes latents ``z`` [B, D, *S] of any floating dtype.
 
@@ -75,7 +79,7 @@ class Quantizer(nn.Module, Configurable, ABC):
         """The best-matching tokens of ``z`` [B, D, *S]: ``[B, *S]`` int64, drawn without chance."""
         grid = self._grid(z)
         with torch.autocast(z.device.type, enabled=False):
-            best = self.logits(self._rows(z)).argmax(1)
+            best = self.best_codes(self._rows(z))
         return best.view(len(z), *grid)
 
     def decode(self, codes: Tensor) -> Tensor:

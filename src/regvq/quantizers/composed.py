@@ -9,8 +9,10 @@ from regvq.quantizers.base import Quantizer
 from regvq.quantizers.codebooks import Codebook
 from regvq.quantizers.functional import squared_distance
 from regvq.quantizers.heads import Head
+from regvq.quantizers.scores import Scores
 from regvq.quantizers.step_counter import StepCounter
 from regvq.quantizers.straight_through import StraightThrough
+from regvq.quantizers.tiles import best_codes, soft_gradients
 from regvq.types import QuantizerOutput
 
 
@@ -21,8 +23,8 @@ class Choice:
     Attributes:
         codes: ``[B, L]``, the chosen ones.
         best_codes: ``[B, L]``, the argmax of the logits.
-        posterior: ``[M, N]`` with gradient: the softmax the choice is an argmax of, or an empty
-            tensor where nobody needs it.
+        expected: zeros ``[M, D]`` with the gradient of the expected embeddings under the softmax that the
+            choice is an argmax of, or ``None`` where nobody needs it.
         losses: weighted terms that come with the way of choosing.
         stats: raw values for logging.
         mask: ``[B, L]`` bool, the sampled locations, or ``None``.
@@ -30,7 +32,7 @@ class Choice:
 
     codes: Tensor
     best_codes: Tensor
-    posterior: Tensor
+    expected: Tensor | None
     losses: dict[str, Tensor]
     stats: dict[str, Tensor]
     mask: Tensor | None = None
@@ -68,25 +70,40 @@ class ComposedQuantizer(Quantizer):
     def codebook(self) -> Tensor:
         return self.head.project(self.embeddings.vectors())
 
-    def logits(self, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.head.project(tokens), self.codebook)
-        return logits
+    def scores(self, tokens: Tensor) -> Scores:
+        """The logits of ``tokens`` [M, D] as factors."""
+        scores: Scores = self.head(self.head.project(tokens), self.codebook)
+        return scores
 
-    def choose(self, logits: Tensor, batch: int) -> Choice:
-        """Picks a code for each row of ``logits`` [M, N], ``M = batch * L``: here the best match."""
-        best = logits.argmax(1).view(batch, -1)
-        posterior = logits.softmax(1) if self.straight_through.needs_posterior else logits[:0]
-        return Choice(codes=best, best_codes=best, posterior=posterior, losses={}, stats={})
+    def logits(self, tokens: Tensor) -> Tensor:
+        return self.scores(tokens).logits()
+
+    def best_codes(self, tokens: Tensor) -> Tensor:
+        return best_codes(self.scores(tokens))
+
+    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+        """Picks a code for each of the ``M = batch * L`` tokens: here the best match.
+
+        Args:
+            scores: of the tokens and all codes.
+            codes: ``[N, D]``, the codebook.
+            batch: number of samples B.
+        """
+        best = best_codes(scores).view(batch, -1)
+        expected = None
+        if self.straight_through.needs_softmax:
+            expected, _ = soft_gradients(scores, codes, codes.new_zeros(len(codes)))
+        return Choice(codes=best, best_codes=best, expected=expected, losses={}, stats={})
 
     def quantize(self, tokens: Tensor) -> QuantizerOutput:
         latents = self.head.project(tokens.flatten(0, 1))
         if self.training and self.steps.value == 0:
             self.embeddings.start(latents.detach())
         codes = self.codebook
-        choice = self.choose(self.head(latents, codes), len(tokens))
+        choice = self.choose(self.head(latents, codes), codes, len(tokens))
         best = F.embedding(choice.best_codes.flatten(), codes)
         chosen = best if choice.mask is None else F.embedding(choice.codes.flatten(), codes)
-        quantized = self.straight_through(latents, chosen, choice.posterior, codes)
+        quantized = self.straight_through(latents, chosen, choice.expected)
         losses = {
             **self.straight_through.losses(latents, best),
             **self.embeddings.losses(latents, best),

@@ -2,27 +2,32 @@
 
 Shapes: ``M`` tokens, ``N`` codes, ``D`` dimensions, ``B`` samples, ``L`` locations a sample.
 All of it expects float32; the callers see to that. This is the readable form, which builds the
-token-by-code matrix.
+token-by-code matrix; ``tiles`` does the same without it.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regvq.quantizers.scores import Scores
 
-def euclidean_logits(latents: Tensor, codes: Tensor, variance: Tensor | float) -> Tensor:
-    """``-|h - e|^2 / (2 variance)`` of ``latents`` [M, D] and ``codes`` [N, D]: ``[M, N]``."""
+
+def euclidean_scores(latents: Tensor, codes: Tensor, variance: Tensor | float) -> Scores:
+    """``-|h - e|^2 / (2 variance)`` of ``latents`` [M, D] and ``codes`` [N, D]."""
     # Far from the origin the squares would swallow the differences. A shift of both changes nothing else.
     centre = codes.detach().mean(0)
     latents, codes = latents - centre, codes - centre
-    squared = latents.square().sum(1, keepdim=True) - 2 * latents @ codes.T + codes.square().sum(1)
-    return squared.clamp_min(0) / (-2 * variance)
+    return Scores(
+        latents,
+        weight=codes / variance,
+        bias=codes.square().sum(1) / (-2 * variance),
+        offset=latents.square().sum(1) / (-2 * variance),
+    )
 
 
-def cosine_logits(latents: Tensor, codes: Tensor, scale: Tensor | float) -> Tensor:
-    """``scale * cos(h, e)`` of unit-norm ``latents`` [M, D] and ``codes`` [N, D]: ``[M, N]``."""
-    logits: Tensor = scale * (latents @ codes.T)
-    return logits
+def cosine_scores(latents: Tensor, codes: Tensor, scale: Tensor | float) -> Scores:
+    """``scale * cos(h, e)`` of unit-norm ``latents`` [M, D] and ``codes`` [N, D]."""
+    return Scores(latents, weight=scale * codes)
 
 
 def gumbel_noise(like: Tensor) -> Tensor:
@@ -78,21 +83,15 @@ def kl_slope(probability: Tensor, log_prior: Tensor, tokens: int) -> Tensor:
     return probability.clamp_min(1 / (2 * tokens)).log() - log_prior + 1
 
 
-def prior_regularization(kl: Tensor, slope: Tensor, posterior: Tensor, tokens: float) -> Tensor:
-    """The KL's value with the gradient of its softmax straight-through form: a scalar.
+def prior_gradient(posterior: Tensor, slope: Tensor) -> Tensor:
+    """Zero with the gradient of ``posterior.sum(0) @ slope``, the slope held constant: a scalar.
 
-    The posterior is a mean of one-hots, which has no gradient; in the backward pass each one-hot is
-    replaced by its softmax (paper, section 3.2).
-
-    Args:
-        kl: the value to report, scalar.
-        slope: ``[N]``, from ``kl_slope``.
-        posterior: ``[M, N]`` softmax of the (noisy) logits of this rank's tokens, with gradient.
-        tokens: tokens over all ranks divided by the number of ranks, because data-parallel training
-            averages gradients over ranks.
+    The posterior over the batch is a mean of one-hots, which has no gradient; in the backward pass each
+    one-hot is replaced by its softmax (paper, section 3.2). Divided by the number of tokens, this is what
+    the KL lacks.
     """
-    surrogate = posterior.sum(0) @ slope.detach() / tokens
-    return kl.detach() + surrogate - surrogate.detach()
+    surrogate = posterior.sum(0) @ slope.detach()
+    return surrogate - surrogate.detach()
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -100,14 +99,14 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(-1)
 
 
-def softmax_straight_through(chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
-    """The chosen embeddings [M, D] with the gradient of the expected embedding ``posterior @ codes``.
+def expected_gradient(posterior: Tensor, codes: Tensor) -> Tensor:
+    """Zeros [M, D] with the gradient of the expected embedding ``posterior @ codes``, codes held constant.
 
-    Equals ``(one_hot - sg(posterior) + posterior) @ codes``: the codebook learns through the one-hot
-    alone, the encoder through the softmax.
+    Added to the chosen embeddings it makes ``(one_hot - sg(posterior) + posterior) @ codes``: the
+    codebook learns through the one-hot alone, the encoder through the softmax (the paper's form).
     """
     expected = posterior @ codes.detach()
-    return chosen + (expected - expected.detach())
+    return expected - expected.detach()
 
 
 def identity_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from torch import Tensor
 from regvq.errors import RegvqError
 from regvq.quantizers.codebooks import GradientCodebook, Initialisation
 from regvq.quantizers.composed import Choice, ComposedQuantizer
-from regvq.quantizers.functional import gumbel_noise
+from regvq.quantizers.functional import expected_gradient, gumbel_noise
 from regvq.quantizers.heads import Head, LinearHead
+from regvq.quantizers.scores import Scores
 from regvq.quantizers.straight_through import SoftmaxStraightThrough
 from regvq.schedules import Schedule, bounded_schedule
 
@@ -54,20 +55,22 @@ class GumbelQuantizer(ComposedQuantizer):
             raise RegvqError(f"kl_weight must not be negative, not {kl_weight}")
         self.kl_weight = kl_weight
 
-    def choose(self, logits: Tensor, batch: int) -> Choice:
+    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+        # The KL of every token's own posterior needs the whole matrix anyway.
+        logits = scores.logits()
         best = logits.argmax(1).view(batch, -1)
         log_posterior = logits.log_softmax(1)
         kl = (log_posterior.exp() * log_posterior).sum(1).mean() + math.log(self.codebook_size)
-        codes, noisy = best, logits
+        chosen, noisy = best, logits
         if self.training:
             noisy = logits + gumbel_noise(logits)
-            codes = noisy.argmax(1).view(batch, -1)
+            chosen = noisy.argmax(1).view(batch, -1)
         temperature = self.temperature(self.steps.value)
         return Choice(
-            codes=codes,
+            codes=chosen,
             best_codes=best,
-            posterior=(noisy / temperature).softmax(1),
+            expected=expected_gradient((noisy / temperature).softmax(1), codes),
             losses={"kl": self.kl_weight * kl},
             stats={"token_kl": kl.detach()},
-            mask=torch.ones_like(codes, dtype=torch.bool) if self.training else None,
+            mask=torch.ones_like(chosen, dtype=torch.bool) if self.training else None,
         )

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.quantizers.collectives import sum_over_ranks
-from regvq.quantizers.functional import cosine_logits, euclidean_logits
+from regvq.quantizers.functional import cosine_scores, euclidean_scores
+from regvq.quantizers.scores import Scores
 
 
 class Head(nn.Module, Configurable, ABC):
@@ -30,8 +31,8 @@ class Head(nn.Module, Configurable, ABC):
         return vectors
 
     @abstractmethod
-    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        """Logits ``[M, N]`` of projected ``latents`` [M, D] and projected ``codes`` [N, D]."""
+    def forward(self, latents: Tensor, codes: Tensor) -> Scores:
+        """The logits of projected ``latents`` [M, D] and projected ``codes`` [N, D]."""
 
     def observe(self, latents: Tensor, best: Tensor) -> None:
         """Sees every training batch: projected latents and their best embeddings, both [M, D]."""
@@ -56,11 +57,11 @@ class EuclideanHead(Head):
         self.decay = decay
         self.register_buffer("variance", torch.zeros(()))
 
-    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, codes: Tensor) -> Scores:
         # Zero before the first batch; the tiny floor only keeps the division finite.
         variance = self.variance.float()
         variance = torch.where(variance > 0, variance, 1.0).clamp_min(1e-12)
-        return euclidean_logits(latents, codes, variance)
+        return euclidean_scores(latents, codes, variance)
 
     @torch.no_grad()
     def observe(self, latents: Tensor, best: Tensor) -> None:
@@ -94,8 +95,8 @@ class CosineHead(Head):
     def project(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1)
 
-    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        return cosine_logits(latents, codes, self.log_scale.float().exp())
+    def forward(self, latents: Tensor, codes: Tensor) -> Scores:
+        return cosine_scores(latents, codes, self.log_scale.float().exp())
 
 
 class LinearHead(Head):
@@ -116,6 +117,5 @@ class LinearHead(Head):
         with torch.no_grad():
             self.linear.weight.mul_(self.scale)
 
-    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        linear = self.linear
-        return F.linear(latents, linear.weight.float(), linear.bias.float())
+    def forward(self, latents: Tensor, codes: Tensor) -> Scores:
+        return Scores(latents, self.linear.weight.float(), self.linear.bias.float())

@@ -10,11 +10,13 @@ from regvq.quantizers.codebooks import Codebook, EMACodebook, GradientCodebook
 from regvq.quantizers.collectives import world_size
 from regvq.quantizers.composed import Choice, ComposedQuantizer
 from regvq.quantizers.heads import EuclideanHead, Head, LinearHead
+from regvq.quantizers.scores import Scores
 from regvq.quantizers.straight_through import (
     IdentityStraightThrough,
     SoftmaxStraightThrough,
     StraightThrough,
 )
+from regvq.quantizers.tiles import GumbelNoise, choose, soft_gradients
 from regvq.schedules import Schedule, bounded_schedule
 
 
@@ -80,7 +82,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         self.sampling_temperature = bounded_schedule("sampling_temperature", sampling_temperature, low=1e-6)
         if not 0 <= posterior_momentum < 1:
             raise RegvqError(f"posterior_momentum must be in [0, 1), not {posterior_momentum}")
-        if not (head.tied or prior_weight != 0 or straight_through.needs_posterior):
+        if not (head.tied or prior_weight != 0 or straight_through.needs_softmax):
             raise RegvqError(
                 f"a {type(head).__name__} learns through the prior or a softmax straight-through, and "
                 "there is neither: give prior_weight, SoftmaxStraightThrough or another head"
@@ -116,57 +118,55 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             straight_through=SoftmaxStraightThrough(),
         )
 
-    def choose(self, logits: Tensor, batch: int) -> Choice:
+    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
         step = self.steps.value
-        best = logits.argmax(1).view(batch, -1)
-        sampling_temperature = self.sampling_temperature(step)
-        if self.training and sampling_temperature != 1:  # the paper's needs no copy of [M, N]
-            logits = logits / sampling_temperature
-        codes, noisy, mask = best, logits, None
-        ratio = self.mask_ratio(step)
-        if self.training and ratio > 0:
-            mask = functional.stochastic_mask(batch, best.shape[1], ratio, logits.device)
-            noisy = logits + functional.gumbel_noise(logits) * mask.flatten()[:, None]
-            codes = noisy.argmax(1).view(batch, -1)
+        # Dividing the logits is the same as multiplying the noise and the temperature of the softmax.
+        spread = self.sampling_temperature(step) if self.training else 1.0
+        noise = self._noise(len(scores), batch, spread)
+        best, chosen = choose(scores, noise)
+        kl, slope, stats = self._prior(chosen)
         weight = self.prior_weight(step)
-        posterior = logits[:0]
-        if weight > 0 or self.straight_through.needs_posterior:
-            posterior = (noisy / self.temperature(step)).softmax(1)
-        losses, stats = self._regularize(codes, posterior, weight)
+        expected, losses = None, {}
+        if weight > 0 or self.straight_through.needs_softmax:
+            temperature = self.temperature(step) * spread
+            expected, pull = soft_gradients(scores, codes, slope, noise, temperature)
+            # Data-parallel training averages gradients over ranks, so this rank's tokens are all there are.
+            losses = {"prior": weight * (kl + pull / len(scores))} if weight > 0 else {}
         return Choice(
-            codes=codes,
-            best_codes=best,
-            posterior=posterior,
+            codes=chosen.view(batch, -1),
+            best_codes=best.view(batch, -1),
+            expected=expected,
             losses=losses,
             stats=stats,
-            mask=mask,
+            mask=None if noise is None else noise.mask.view(batch, -1),
         )
 
-    def _regularize(
-        self, codes: Tensor, posterior: Tensor, weight: float
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The prior term of a batch's ``codes`` [B, L] and its statistics."""
-        counts = self.sum_over_ranks(functional.token_counts(codes, self.codebook_size))
-        ranks = world_size() if self.training else 1
-        tokens = codes.numel() * ranks
-        probability = counts / counts.sum()
+    def _noise(self, tokens: int, batch: int, scale: float) -> GumbelNoise | None:
+        """The noise of the places that are to be sampled, or none."""
+        ratio = self.mask_ratio(self.steps.value)
+        if not (self.training and ratio > 0):
+            return None
+        mask = functional.stochastic_mask(batch, tokens // batch, ratio, self.prior_log_prob.device)
+        count = batch * round(ratio * (tokens // batch))
+        # From the host's chance: asking the device would make the host wait for it.
+        return GumbelNoise(mask.flatten(), count, seed=int(torch.randint(2**62, ())), scale=scale)
+
+    def _prior(self, chosen: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """The KL of the tokens ``chosen`` [M] to the prior, its slope [N], and statistics."""
+        counts = self.sum_over_ranks(functional.token_counts(chosen, self.codebook_size))
+        tokens = chosen.numel() * (world_size() if self.training else 1)
+        posterior = counts / counts.sum()
         log_prior = self.prior_log_prob.float()
-        kl = functional.kl_divergence(probability, log_prior)
+        kl = functional.kl_divergence(posterior, log_prior)
         stats = {
-            "prior_kl": kl.detach(),
+            "prior_kl": kl,
             "prior_kl_floor": kl.new_tensor(functional.kl_floor(self.codebook_size, tokens)),
         }
-        if weight == 0:
-            return {}, stats
-        effective = tokens
         if self.posterior_momentum > 0:
             if self.training:
-                with torch.no_grad():
-                    self.running_posterior.lerp_(
-                        probability.to(self.running_posterior), 1 - self.posterior_momentum
-                    )
-            probability = self.running_posterior.float()
-            effective = round(tokens / (1 - self.posterior_momentum))
-        slope = functional.kl_slope(probability, log_prior, effective)
-        term = functional.prior_regularization(kl, slope, posterior, tokens / ranks)
-        return {"prior": weight * term}, stats
+                self.running_posterior.lerp_(
+                    posterior.to(self.running_posterior), 1 - self.posterior_momentum
+                )
+            posterior = self.running_posterior.float()
+            tokens = round(tokens / (1 - self.posterior_momentum))
+        return kl, functional.kl_slope(posterior, log_prior, tokens), stats

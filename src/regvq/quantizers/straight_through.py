@@ -7,11 +7,7 @@ from torch import Tensor, nn
 
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
-from regvq.quantizers.functional import (
-    identity_straight_through,
-    rotation_straight_through,
-    softmax_straight_through,
-)
+from regvq.quantizers.functional import identity_straight_through, rotation_straight_through
 
 
 class StraightThrough(nn.Module, Configurable, ABC):
@@ -22,8 +18,8 @@ class StraightThrough(nn.Module, Configurable, ABC):
             match (VQ-VAE, eq. 3).
     """
 
-    needs_posterior: bool = False
-    """Whether the softmax over the codes is used."""
+    needs_softmax: bool = False
+    """Whether the gradient goes through the softmax over the codes."""
 
     def __init__(self, commitment: float) -> None:
         super().__init__()
@@ -32,14 +28,14 @@ class StraightThrough(nn.Module, Configurable, ABC):
         self.commitment = commitment
 
     @abstractmethod
-    def forward(self, latents: Tensor, chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
         """The value of ``chosen`` with this form's gradient.
 
         Args:
             latents: ``[M, D]``, in the space of the codes.
             chosen: ``[M, D]``, embeddings of the chosen codes.
-            posterior: ``[M, N]``, the softmax that chose; empty where ``needs_posterior`` is false.
-            codes: ``[N, D]``, the codebook.
+            expected: zeros ``[M, D]`` with the gradient of the expected embeddings under the softmax that
+                chose; may be ``None`` where ``needs_softmax`` is false.
         """
 
     def losses(self, latents: Tensor, best: Tensor) -> dict[str, Tensor]:
@@ -55,7 +51,7 @@ class IdentityStraightThrough(StraightThrough):
     def __init__(self, commitment: float = 0.25) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
         return identity_straight_through(latents, chosen)
 
 
@@ -65,17 +61,17 @@ class RotationStraightThrough(StraightThrough):
     def __init__(self, commitment: float = 0.25) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
         return rotation_straight_through(latents, chosen)
 
 
 class SoftmaxStraightThrough(StraightThrough):
     """The gradient of the expected embedding under the softmax (the paper's form)."""
 
-    needs_posterior = True
+    needs_softmax = True
 
     def __init__(self, commitment: float = 0.0) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, posterior: Tensor, codes: Tensor) -> Tensor:
-        return softmax_straight_through(chosen, posterior, codes)
+    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
+        return chosen if expected is None else chosen + expected

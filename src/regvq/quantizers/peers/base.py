@@ -42,7 +42,7 @@ class PeerQuantizer(Quantizer):
     def quantize(self, tokens: Tensor) -> QuantizerOutput:
         """See ``Quantizer``."""
         if not self.training:
-            codes = self.logits(tokens.flatten(0, 1)).argmax(1).view(tokens.shape[:2])
+            codes = self.best_codes(tokens.flatten(0, 1)).view(tokens.shape[:2])
             return QuantizerOutput(self.codebook[codes], codes, codes)
         self.start(tokens)
         # The module may move the codebook in place: what it looked up is the codebook of before.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from regvq.errors import RegvqError
-from regvq.quantizers.functional import euclidean_logits
+from regvq.quantizers.functional import euclidean_scores
 from regvq.quantizers.peers.base import PeerQuantizer, library
 from regvq.quantizers.peers.projections import projected
 
@@ -46,7 +46,7 @@ class PeerFSQ(PeerQuantizer):
         half = (levels - 1) * (1 + _MARGIN) / 2
         offset = torch.where(levels % 2 == 0, 0.5, 0.0)
         bounded = torch.tanh(projected(self.peer.project_in, tokens) + torch.atanh(offset / half))
-        return euclidean_logits(bounded * half - offset, self._grid_points(), 0.5)
+        return euclidean_scores(bounded * half - offset, self._grid_points(), 0.5).logits()
 
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         quantized, codes = self.peer(tokens)

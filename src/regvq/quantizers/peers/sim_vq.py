@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from regvq.quantizers.functional import euclidean_logits
+from regvq.quantizers.functional import euclidean_scores
 from regvq.quantizers.peers.base import PeerQuantizer, library
 
 
@@ -42,7 +42,7 @@ class PeerSimVQ(PeerQuantizer):
         return F.linear(self.peer.frozen_codebook.float(), self.peer.code_transform.weight.float())
 
     def logits(self, tokens: Tensor) -> Tensor:
-        return euclidean_logits(tokens, self.codebook, 0.5)
+        return euclidean_scores(tokens, self.codebook, 0.5).logits()
 
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         quantized, codes, loss = self.peer(tokens)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from regvq.quantizers.functional import euclidean_logits
+from regvq.quantizers.functional import euclidean_scores
 from regvq.quantizers.peers.base import PeerQuantizer, library
 
 
@@ -63,7 +63,7 @@ class PeerVQ(PeerQuantizer):
         inner.embed.copy_(inner.embed_avg / inner.cluster_size.clamp_min(1e-6)[..., None])
 
     def logits(self, tokens: Tensor) -> Tensor:
-        return euclidean_logits(tokens, self.codebook, 0.5)
+        return euclidean_scores(tokens, self.codebook, 0.5).logits()
 
     def start(self, tokens: Tensor) -> None:
         # Else the first batch would be decoded from the zeros that were there before its means.

@@ -1,0 +1,210 @@
+"""Choosing codes, and the gradients of the choice, without the token-by-code matrix.
+
+The tokens come in tiles of a few rows. The logits of a tile are made, used and overwritten by those of the
+next; the backward pass makes them again, and the noise from its seed. So memory grows with the tokens and
+with the codes, but not with their product. The readable form of the same maths, which builds the matrix, is
+``functional``; ``tests/quantizers/test_tiles.py`` holds this one to it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from regvq.quantizers.scores import Scores
+
+_ENTRIES = {"cpu": 2**19}
+"""Of a tile, by the kind of device: on a CPU it stays in the cache."""
+_MANY_ENTRIES = 2**26
+"""On other devices a tile has to keep many cores busy."""
+_FEWEST_ROWS = 64
+"""Of a tile: with fewer the weights are read too often for what is done with them."""
+
+_DEEPEST = 60.0
+"""Below its row's largest a logit makes no difference (e^-60 is 1e-26), but a softmax of numbers too small
+for their format, with which CPUs are a hundred times slower."""
+
+
+@dataclass(frozen=True)
+class GumbelNoise:
+    """Gumbel noise on the logits of some tokens: the seed it is made from whenever it is needed.
+
+    Attributes:
+        mask: ``[M]`` bool, the tokens that have noise.
+        count: how many these are, known without asking the device.
+        seed: decides the noise.
+        scale: multiplies it.
+    """
+
+    mask: Tensor
+    count: int
+    seed: int
+    scale: float = 1.0
+
+    def order(self) -> Tensor:
+        """The tokens with noise first: ``[M]`` int64."""
+        return self.mask.argsort(descending=True, stable=True)
+
+    def matrix(self, scores: Scores) -> Tensor:
+        """All of it: ``[M, N]``, zero where there is none. Only the readable form needs it."""
+        noise = scores.latents.new_zeros(len(scores), scores.codebook_size)
+        order = self.order()
+        for tile in _tiles(self.count, scores.codebook_size, noise.device.type):
+            drawn = torch.zeros_like(noise[tile])
+            noise[order[tile]] = self.add_to(drawn, tile, torch.empty_like(drawn))
+        return noise
+
+    def add_to(self, logits: Tensor, tile: slice, scratch: Tensor) -> Tensor:
+        """Adds the noise of a tile in place, with ``scratch`` of its shape as room to work in."""
+        generator = torch.Generator(logits.device).manual_seed(self.seed + tile.start)
+        # -log(-log(u)); the bounds keep u = 0 and u = 1, which would be infinite, out.
+        uniform = scratch.uniform_(1e-20, 1 - 1e-7, generator=generator)
+        return logits.sub_(uniform.log_().neg_().log_(), alpha=self.scale)
+
+
+@torch.no_grad()
+def best_codes(scores: Scores) -> Tensor:
+    """The code of the largest logit of every token: ``[M]`` int64, the first where several are."""
+    return choose(scores)[0]
+
+
+@torch.no_grad()
+def choose(scores: Scores, noise: GumbelNoise | None = None) -> tuple[Tensor, Tensor]:
+    """The best codes without and with noise: ``[M]`` int64 each."""
+    order, sampled = _order(noise)
+    latents = scores.latents.detach()[order]
+    best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
+    codes = torch.empty_like(best)
+    for tile, logits, scratch in _logit_tiles(latents, scores.weight, scores.bias, sampled):
+        best[tile] = codes[tile] = logits.max(1).indices  # many times faster than argmax on a CPU
+        if noise is not None and tile.stop <= sampled:
+            codes[tile] = noise.add_to(logits, tile, scratch).max(1).indices
+    return _restored(best, order), _restored(codes, order)
+
+
+def soft_gradients(
+    scores: Scores,
+    values: Tensor,
+    slope: Tensor,
+    noise: GumbelNoise | None = None,
+    temperature: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Zeros with the gradients of two means under the softmax of the (noisy) logits.
+
+    With ``p = softmax((logits + noise) / temperature)``, ``[M, N]``: the first has the gradient of
+    ``p @ values``, the second that of ``p.sum(0) @ slope``. Added to a discrete choice they make its
+    straight-through form (paper, sections 3.2 and 3.3) and change nothing of its value.
+
+    Args:
+        scores: of ``M`` tokens and ``N`` codes.
+        values: ``[N, K]``, taken as constant.
+        slope: ``[N]``, taken as constant.
+        noise: on the logits.
+        temperature: of the softmax.
+
+    Returns:
+        ``[M, K]`` and a scalar, both zero.
+    """
+    gradients: tuple[Tensor, Tensor] = _SoftGradients.apply(
+        scores.latents, scores.weight, scores.bias, values.detach(), slope.detach(), noise, temperature
+    )
+    return gradients
+
+
+class _SoftGradients(torch.autograd.Function):
+    """With ``G = d_means @ values.T + d_total * slope``: ``d_logits = p * (G - (p * G).sum(1)) / T``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        latents: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        values: Tensor,
+        slope: Tensor,
+        noise: GumbelNoise | None,
+        temperature: float,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(latents, weight, bias, values, slope)
+        ctx.noise, ctx.temperature = noise, temperature
+        ctx.set_materialize_grads(False)
+        return latents.new_zeros(len(latents), values.shape[1]), latents.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_means: Tensor | None, d_total: Tensor | None) -> tuple[Tensor | None, ...]:
+        latents, weight, bias, values, slope = ctx.saved_tensors
+        noise, order, sampled = ctx.noise, *_order(ctx.noise)
+        latents = latents[order]
+        d_means = None if d_means is None else d_means[order]
+        d_latents = torch.empty_like(latents)
+        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
+        d_slope = torch.zeros_like(slope) if d_total is None else d_total * slope
+        for tile, logits, scratch in _logit_tiles(latents, weight, bias, sampled):
+            if noise is not None and tile.stop <= sampled:
+                noise.add_to(logits, tile, scratch)
+            if ctx.temperature != 1:
+                logits /= ctx.temperature
+            lowest = logits.amax(1, keepdim=True) - _DEEPEST
+            posterior = torch.softmax(torch.maximum(logits, lowest, out=logits), 1, out=logits)
+            if d_means is None:
+                pull, mean = d_slope, posterior @ d_slope
+            else:
+                pull = torch.addmm(d_slope, d_means[tile], values.T, out=scratch)
+                mean = torch.linalg.vecdot(posterior, pull)
+            # d_logits, in the room of the posterior
+            d_logits = posterior.mul_(torch.sub(pull, mean[:, None], out=scratch))
+            if ctx.temperature != 1:
+                d_logits /= ctx.temperature
+            torch.mm(d_logits, weight, out=d_latents[tile])
+            if d_weight is not None:
+                d_weight.addmm_(d_logits.T, latents[tile])
+            if d_bias is not None:
+                d_bias += d_logits.sum(0)
+        return _restored(d_latents, order), d_weight, d_bias, None, None, None, None
+
+
+def _logit_tiles(
+    latents: Tensor, weight: Tensor, bias: Tensor | None, sampled: int
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Every tile with its logits and with room of their shape; both are overwritten by the next tile's.
+
+    The first ``sampled`` tokens have tiles of their own.
+    """
+    kind, count, codes = latents.device.type, len(latents), len(weight)
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    rows = min(_rows(codes, kind), max(count, 1))
+    logits, scratch = latents.new_empty(2, rows, codes)
+    for first, last in ((0, sampled), (sampled, count)):
+        for part in _tiles(last - first, codes, kind):
+            tile = slice(first + part.start, first + part.stop)
+            here = logits[: tile.stop - tile.start]
+            if bias is None:
+                torch.mm(latents[tile], weight.T, out=here)
+            else:
+                torch.addmm(bias, latents[tile], weight.T, out=here)
+            yield tile, here, scratch[: len(here)]
+
+
+def _tiles(tokens: int, codebook_size: int, kind: str) -> Iterator[slice]:
+    """``tokens`` rows, a tile at a time."""
+    rows = _rows(codebook_size, kind)
+    return (slice(start, min(start + rows, tokens)) for start in range(0, tokens, rows))
+
+
+def _rows(codebook_size: int, kind: str) -> int:
+    return max(_FEWEST_ROWS, _ENTRIES.get(kind, _MANY_ENTRIES) // codebook_size)
+
+
+def _order(noise: GumbelNoise | None) -> tuple[Tensor | slice, int]:
+    """The order in which the tokens with noise come first, and how many they are."""
+    return (slice(None), 0) if noise is None else (noise.order(), noise.count)
+
+
+def _restored(rows: Tensor, order: Tensor | slice) -> Tensor:
+    """``rows`` in the order in which the tokens came."""
+    return rows if isinstance(order, slice) else torch.empty_like(rows).index_copy_(0, order, rows)

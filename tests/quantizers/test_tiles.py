@@ -1,0 +1,149 @@
+"""The tiled path against the readable one that builds the token-by-code matrix."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from regvq.quantizers import CosineHead, EuclideanHead, Head, LinearHead, tiles
+from regvq.quantizers.functional import expected_gradient, kl_slope, prior_gradient, stochastic_mask
+from regvq.quantizers.scores import Scores
+from regvq.quantizers.tiles import GumbelNoise, best_codes, choose, soft_gradients
+
+B, L, N, D, K = 3, 70, 40, 6, 5
+M = B * L
+HEADS: dict[str, Callable[[], Head]] = {
+    "linear": lambda: LinearHead(3.0),
+    "cosine": lambda: CosineHead(6.0),
+    "Euclidean": EuclideanHead,
+}
+RATIOS, TEMPERATURES = (0.0, 0.4, 1.0), (1.0, 0.7)
+every_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
+# What either path may be wrong by: some roundings of a sum over all codes.
+TOLERANCE = {torch.float32: {"rtol": 2e-4, "atol": 2e-5}, torch.float64: {"rtol": 1e-10, "atol": 1e-12}}
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there are several, the last of each kind not full."""
+    monkeypatch.setattr(tiles, "_ENTRIES", {"cpu": 16 * N})
+    monkeypatch.setattr(tiles, "_FEWEST_ROWS", 16)
+
+
+def case(head: Callable[[], Head], dtype: torch.dtype, kept: torch.dtype | None = None) -> list[Tensor]:
+    """Latents, codes and the head's own parameters as leaves, and the scores of them."""
+    torch.manual_seed(0)
+    built = head()
+    built.bind(N, D)
+    built.to(dtype)
+    latents = torch.randn(M, D, dtype=dtype).to(kept or dtype).to(dtype).requires_grad_()
+    codes = torch.randn(N, D, dtype=dtype).requires_grad_()
+    if isinstance(built, EuclideanHead):
+        built.observe(latents.detach(), torch.zeros_like(latents))
+    return [latents, codes, *built.parameters()], _scores(built, latents, codes)
+
+
+def _scores(head: Head, latents: Tensor, codes: Tensor) -> Scores:
+    if isinstance(head, LinearHead):  # in its own precision, which the head would leave
+        return Scores(latents, head.linear.weight, head.linear.bias)
+    return head(head.project(latents), head.project(codes))
+
+
+def noise_for(ratio: float, scale: float) -> GumbelNoise | None:
+    if ratio == 0:
+        return None
+    mask = stochastic_mask(B, L, ratio, torch.device("cpu"))
+    return GumbelNoise(mask.flatten(), B * round(ratio * L), seed=7, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [(torch.float32, None), (torch.float32, torch.bfloat16), (torch.float64, None)]
+)
+@pytest.mark.parametrize(("ratio", "temperature"), itertools.product(RATIOS, TEMPERATURES))
+@pytest.mark.parametrize("parts", ["expected", "prior", "both"])
+@every_head
+def test_values_and_gradients_are_those_of_the_matrix(
+    head: Callable[[], Head],
+    parts: str,
+    ratio: float,
+    temperature: float,
+    dtype: torch.dtype,
+    kept: torch.dtype | None,
+) -> None:
+    leaves, scores = case(head, dtype, kept)
+    noise = noise_for(ratio, scale=2.5)
+    logits = scores.logits()
+    noisy = logits if noise is None else logits + noise.matrix(scores)
+    best, chosen = choose(scores, noise)
+    assert torch.equal(best, logits.argmax(1))
+    assert torch.equal(chosen, noisy.argmax(1))
+    posterior = torch.bincount(chosen, minlength=N) / M
+    slope = kl_slope(posterior, torch.full((N,), -math.log(N)), M).to(dtype)
+    values, upstream = torch.randn(N, K, dtype=dtype), torch.randn(M, K, dtype=dtype)
+    soft = (noisy / temperature).softmax(1)
+
+    def loss(expected: Tensor, prior: Tensor) -> Tensor:
+        return (parts != "prior") * (expected * upstream).sum() + (parts != "expected") * prior / 3
+
+    used = [leaf for leaf in leaves if leaf is not leaves[1] or not isinstance(head(), LinearHead)]
+    wanted = torch.autograd.grad(
+        loss(expected_gradient(soft, values), prior_gradient(soft, slope)), used, retain_graph=True
+    )
+    expected, prior = soft_gradients(scores, values, slope, noise, temperature)
+    assert not expected.any()
+    assert not prior.any()
+    if parts == "both":
+        found = torch.autograd.grad(loss(expected, prior), used)
+    else:  # the other one is not reached from the loss at all
+        found = torch.autograd.grad((expected * upstream).sum() if parts == "expected" else prior / 3, used)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, **TOLERANCE[dtype])
+
+
+def test_the_noise_does_not_depend_on_what_was_drawn_before() -> None:
+    _, scores = case(LinearHead, torch.float32)
+    noise = noise_for(0.4, 1.0)
+    torch.manual_seed(1)
+    first = noise.matrix(scores)
+    torch.manual_seed(2)
+    assert torch.equal(noise.matrix(scores), first)
+    assert (first != 0).any(1).equal(noise.mask)
+    state = torch.get_rng_state()
+    choose(scores, noise)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_noise_is_gumbel_s_and_no_two_entries_share_it() -> None:
+    tokens, codes = 500, 400
+    scores = Scores(torch.zeros(tokens, 1), torch.zeros(codes, 1))
+    noise = GumbelNoise(torch.ones(tokens, dtype=torch.bool), tokens, seed=3).matrix(scores)
+    assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)  # Euler's constant
+    assert noise.var().item() == pytest.approx(math.pi**2 / 6, abs=0.03)
+    assert noise.isfinite().all()
+    # float32 has 2^24 values of u: a few pairs of 200,000 meet by chance, whole tiles would by mistake.
+    assert noise.unique().numel() > 0.98 * noise.numel()
+
+
+def test_the_sampled_share_is_the_softmax() -> None:
+    probability = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    tokens = 20_000
+    scores = Scores(torch.ones(tokens, 1), probability.log()[:, None])
+    noise = GumbelNoise(torch.ones(tokens, dtype=torch.bool), tokens, seed=5)
+    best, chosen = choose(scores, noise)
+    assert not best.any()
+    share = torch.bincount(chosen, minlength=4) / tokens
+    torch.testing.assert_close(share, probability, atol=0.012, rtol=0)
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 16, 17])
+def test_any_number_of_tokens(tokens: int) -> None:
+    scores = Scores(torch.randn(tokens, D), torch.randn(N, D))
+    assert torch.equal(best_codes(scores), scores.logits().argmax(1))
+
+
+def test_of_equal_logits_the_first_is_taken() -> None:
+    scores = Scores(torch.randn(20, D), torch.ones(N, D))
+    assert not best_codes(scores).any()
