@@ -4,8 +4,8 @@ import mmap
 
 import pytest
 import torch
+from measuring import Bar, extra_memory, fresh_memory, take_turns
 
-from benchmarks.measuring import Bar, extra_memory, fresh_memory, take_turns
 from benchmarks.quantizers import BARS, CONTESTANTS, SIZES, Readable, bars, encode_bar, measure
 from regvq.quantizers import RegularizedVectorQuantizer
 

@@ -62,7 +62,7 @@ def noise_for(ratio: float, scale: float) -> GumbelNoise | None:
 @pytest.mark.parametrize(
     ("dtype", "kept"), [(torch.float32, None), (torch.float32, torch.bfloat16), (torch.float64, None)]
 )
-@pytest.mark.parametrize(("ratio", "temperature"), itertools.product(RATIOS, TEMPERATURES))
+@pytest.mark.parametrize(("ratio", "temperature"), list(itertools.product(RATIOS, TEMPERATURES)))
 @pytest.mark.parametrize("parts", ["expected", "prior", "both"])
 @every_head
 def test_values_and_gradients_are_those_of_the_matrix(
