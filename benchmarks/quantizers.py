@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from measuring import Bar, extra_memory, finish, fresh_memory, machine, spread, take_turns
 from torch import Tensor, nn
 from vector_quantize_pytorch import SimVQ, VectorQuantize
 
+from measuring import Bar, extra_memory, finish, fresh_memory, machine, spread, take_turns
 from regvq.quantizers import (
     EMAVectorQuantizer,
     Quantizer,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 import transformers
-from measuring import Bar, finish, machine, take_turns
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from measuring import Bar, finish, machine, take_turns
 from regvq.conditions import NoCondition
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.generators.sampling import pick, probabilities

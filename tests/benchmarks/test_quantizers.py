@@ -4,9 +4,9 @@ import mmap
 
 import pytest
 import torch
-from measuring import Bar, extra_memory, fresh_memory, take_turns
 
 from benchmarks.quantizers import BARS, CONTESTANTS, SIZES, Readable, bars, encode_bar, measure
+from measuring import Bar, extra_memory, fresh_memory, take_turns
 from regvq.quantizers import RegularizedVectorQuantizer
 
 
