@@ -8,7 +8,7 @@ import pytest
 import regvq
 
 SOURCE = Path(regvq.__file__).parent
-GROUND = ("errors", "types", "configurable", "files", "model_folder", "schedules", "configs")
+GROUND = ("errors", "types", "configurable", "files", "model_folder", "ranks", "schedules", "configs")
 ORDER = (
     "nets",
     "priors",

@@ -1,8 +1,10 @@
 """Writing files so that nothing already saved is lost."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from regvq.errors import RegvqError
 
@@ -48,6 +50,36 @@ def write_together(contents: dict[Path, bytes]) -> None:
     finally:
         for temporary in staged.values():
             Path(temporary).unlink(missing_ok=True)
+
+
+def claim(folder: Path, record: str, facts: dict[str, Any], what: str) -> None:
+    """Makes ``folder`` the place of something that is written piece by piece, or recognises it as that.
+
+    Args:
+        folder: new or empty, or claimed before with the same facts.
+        record: name of the JSON file in it that holds them.
+        facts: what decides the pieces, JSON-ready.
+        what: what they are, for messages.
+
+    Raises:
+        RegvqError: the folder holds something else, or cannot be written.
+    """
+    path, now = folder / record, json.loads(json.dumps(facts))
+    if not path.is_file():
+        if folder.exists() and any(folder.iterdir()):
+            raise RegvqError(f"{folder} is not empty and holds no {what}: give another output folder")
+        write_bytes(path, json.dumps(facts, indent=2).encode() + b"\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = {name: before[name] for name in now if before[name] != now[name]}
+    except (ValueError, KeyError, TypeError):
+        raise RegvqError(f"{path} is damaged or of another version: give another output folder") from None
+    for name, value in changed.items():
+        raise RegvqError(
+            f"{folder} holds a {what} with another {name} ({value}, now {now[name]}): "
+            "give another output folder"
+        )
 
 
 def _umask() -> int:

@@ -72,7 +72,7 @@ def test_every_condition_is_sampled_into_a_grid_or_files(
         assert pixels(grid).shape == (18 * rows + 2, 18 * 3 + 2, 3)
         status, out, err = regvq(*base, "--batch-size", 2, "--output", folder)
         assert status == 0, err
-        files = sorted(folder.iterdir())
+        files = sorted(folder.glob("*.png"))
         assert len(files) == 3 * rows
         # The same seed gives the same images, whatever the batch.
         assert np.array_equal(pixels(files[1]), pixels(grid)[2:18, 20:36])

@@ -104,7 +104,7 @@ def test_workers_change_nothing(cache: Path, tokenizer: ImageTokenizer, tmp_path
 @pytest.mark.parametrize("setting", [{"variants": 1}, {"shard_size": 5}, {"seed": 1}])
 def test_other_settings_do_not_mix(cache: Path, tokenizer: ImageTokenizer, setting: dict[str, int]) -> None:
     (name,) = setting
-    with pytest.raises(RegvqError, match=f"a cache with another {name}"):
+    with pytest.raises(RegvqError, match=f"a token cache with another {name}"):
         write_cache(cache, tokenizer, DATA, **{**SETTINGS, **setting})
 
 
@@ -116,7 +116,9 @@ def test_other_data_of_the_same_length_do_not_mix(tokenizer: ImageTokenizer, tmp
     red, blue = (FolderData(str(tmp_path / colour), size=16) for colour in ("red", "blue"))
     write_cache(tmp_path / "cache", tokenizer, red)
     write_cache(tmp_path / "cache", tokenizer, red)
-    with pytest.raises(RegvqError, match=r"a cache with another data \(FolderData\(root='.*red', size=16"):
+    with pytest.raises(
+        RegvqError, match=r"a token cache with another data \(FolderData\(root='.*red', size=16"
+    ):
         write_cache(tmp_path / "cache", tokenizer, blue)
 
 
@@ -144,7 +146,7 @@ def test_a_cache_of_an_earlier_version_says_what_to_do(cache: Path, tokenizer: I
 def test_another_tokenizer_does_not_mix(cache: Path) -> None:
     torch.manual_seed(1)
     stranger = ImageTokenizer(IdentityBackbone(4), VectorQuantizer(300, 6))
-    with pytest.raises(RegvqError, match="a cache with another tokenizer"):
+    with pytest.raises(RegvqError, match="a token cache with another tokenizer"):
         write_cache(cache, stranger, DATA, **SETTINGS)
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import regvq
+from regvq import ranks
 from regvq.cli.help import Formatter
 from regvq.cli.terminal import notice
 from regvq.errors import RegvqError
@@ -33,6 +34,9 @@ COMMANDS = (
 starts with the command's one-line help, with ``add_arguments(parser)`` and ``run(args)``. A command
 that declares the attribute ``rest`` (``parser.set_defaults(rest=[])``) gets all arguments it does not
 know itself there."""
+
+SHARED = ("fit-tokenizer", "fit-generator", "sample", "encode", "evaluate")
+"""What several processes, started by torchrun, do together."""
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -93,7 +97,7 @@ def build_parser(
             formatter_class=formatter,
             allow_abbrev=False,
         )
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, command=name)
         module.add_arguments(command)
     return parser, by_name
 
@@ -105,6 +109,8 @@ def _parse(argv: Sequence[str]) -> tuple[Callable[[argparse.Namespace], None], a
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.rest = rest
+    if ranks.launched() > 1 and args.command not in SHARED:
+        raise RegvqError(f"regvq {args.command} is done by one process: start it without torchrun")
     return args.run, args
 
 

@@ -7,7 +7,8 @@ sides the tokenizer's downsampling factor does not divide is mirrored at its rig
 A data set, named by --config and --data arguments as in regvq fit-tokenizer: the output is a folder of
 shards with the tokens, class labels, label maps and captions of training and validation data. A run that
 was cut short goes on where it stopped. --variants encodes each training image several times, cropped and
-flipped anew. Train on it with --config data/tokens --data.dataset.init_args.folder DIR.
+flipped anew. Train on it with --config data/tokens --data.dataset.init_args.folder DIR. Started by
+torchrun, the processes share the shards, each on a GPU of its own with --device cuda.
 
 Example:
   regvq encode runs/demo/tokenizers/regvq photos/ --output tokens.npz
@@ -17,9 +18,10 @@ Example:
 import argparse
 from pathlib import Path
 
+from regvq import ranks
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
-from regvq.cli.terminal import track
+from regvq.cli.terminal import say, track
 from regvq.errors import RegvqError
 
 
@@ -64,7 +66,10 @@ def run(args: argparse.Namespace) -> None:
             "name images to encode, or a data set with --config (e.g. --config data/scenes), one of both"
         )
     if args.rest:
-        _encode_data(args)
+        with ranks.together():
+            _encode_data(args)
+    elif ranks.launched() > 1:
+        raise RegvqError("images are encoded by one process: start it without torchrun, or name a data set")
     else:
         _encode_images(args)
 
@@ -86,7 +91,7 @@ def _encode_data(args: argparse.Namespace) -> None:
         workers=args.workers,
         track=lambda shards, count: track(shards, "encoding shards", count),
     )
-    print(
+    say(
         f"{header.lengths['train']} training images in {header.variants} variant(s) and "
         f"{header.lengths['val']} validation images as {header.grid[0]} x {header.grid[1]} tokens in "
         f"{args.output}"

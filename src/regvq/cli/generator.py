@@ -1,8 +1,8 @@
 """The generator named on the command line, its condition, and how it is sampled."""
 
 import argparse
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,19 +91,36 @@ class Sampler:
 
     def images(self, condition: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         """An image for each row of ids ``condition`` [M, P]: ``[M, 3, H, W]`` in [-1, 1]."""
+        with progress("sampling", len(condition)) as report:
+            return self.draw(condition, 0, report, known)
+
+    def draw(
+        self,
+        condition: "Tensor",
+        first: int,
+        report: Callable[[int], None],
+        known: "Tensor | None" = None,
+    ) -> "Tensor":
+        """The same as part of a larger lot.
+
+        Args:
+            condition: ids ``[M, P]``.
+            first: the number of the first image in the lot.
+            report: called with the images so far.
+            known: codes that are given, see ``Generator.sample``.
+        """
         from regvq.generators.batches import sample_in_batches
 
-        with progress("sampling", len(condition)) as report:
-            return sample_in_batches(
-                self.generator,
-                condition,
-                self.options,
-                self.batch_size,
-                known=known,
-                finish=self.tokenizer.decode,
-                report=report,
-                notice=notice,
-            )
+        return sample_in_batches(
+            self.generator,
+            condition,
+            replace(self.options, first=first),
+            self.batch_size,
+            known=known,
+            finish=self.tokenizer.decode,
+            report=report,
+            notice=notice,
+        )
 
 
 def load(args: argparse.Namespace) -> Sampler:

@@ -3,6 +3,7 @@
 A generator is trained for one condition: give classes, captions or label maps, or nothing, which asks for
 any image. --count images are drawn for each. An --output that ends in .png gets all of them as one grid,
 a row for each condition; otherwise it is a folder for single files. The same seed gives the same images.
+Drawing into a folder goes on where it was cut short, and processes started by torchrun share the images.
 
 Example:
   regvq sample runs/scenes/tokenizer runs/scenes-ar/generator --class farm cabin --count 8 \
@@ -10,10 +11,22 @@ Example:
 """
 
 import argparse
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from regvq import ranks
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
+from regvq.cli.terminal import progress, say
+from regvq.errors import RegvqError
+from regvq.files import claim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RECORD = "samples.json"
+"""Says in a folder of samples what they are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,20 +50,67 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: a folder, a condition or an option is wrong, or the output cannot be written.
     """
-    sampler = generator_arguments.load(args)
-    ids = generator_arguments.condition_ids(args, sampler).repeat_interleave(args.count, 0)
     as_grid = args.output.suffix.lower() == ".png"
-    files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
-    generator_arguments.keep_inputs([args.output] if as_grid else files, args.label_map or ())
+    if as_grid and ranks.launched() > 1:
+        raise RegvqError("a grid is drawn by one process: start it without torchrun, or name a folder")
+    with ranks.together():
+        sampler = generator_arguments.load(args)
+        ids = generator_arguments.condition_ids(args, sampler).repeat_interleave(args.count, 0)
+        if as_grid:
+            _draw_grid(args, sampler, ids)
+        else:
+            _draw_files(args, sampler, ids)
+        say(f"{len(ids)} images in {args.output}")
 
+
+def _draw_grid(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+    generator_arguments.keep_inputs([args.output], args.label_map or ())
     from torchvision.utils import make_grid
 
     from regvq.data.images import save_png
 
     images = sampler.images(ids)
-    if as_grid:
-        save_png(make_grid(images, nrow=args.count, padding=2, pad_value=1.0), args.output)
-    else:
-        for image, file in zip(images, files, strict=True):
-            save_png(image, file)
-    print(f"{len(images)} images in {args.output}")
+    save_png(make_grid(images, nrow=args.count, padding=2, pad_value=1.0), args.output)
+
+
+def _draw_files(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+    """Batch by batch, each written when it is there: what was drawn before an interruption is kept."""
+    from regvq.data.images import save_png
+
+    files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
+    generator_arguments.keep_inputs(files, args.label_map or ())
+    if ranks.rank() == 0:
+        claim(args.output, RECORD, _facts(sampler, ids), "set of samples")
+    ranks.wait_for_all()
+    lots = [
+        range(start, min(start + sampler.batch_size, len(ids)))
+        for start in range(0, len(ids), sampler.batch_size)
+    ]
+    missing = [lot for lot in ranks.share(lots) if not all(files[number].is_file() for number in lot)]
+    with progress("sampling", sum(map(len, missing))) as report:
+        done = 0
+
+        def show(drawn: int) -> None:
+            report(done + drawn)
+
+        for lot in missing:
+            images = sampler.draw(ids[lot.start : lot.stop], lot.start, show)
+            for number, image in zip(lot, images, strict=True):
+                save_png(image, files[number])
+            done += len(lot)
+    ranks.wait_for_all()
+
+
+def _facts(sampler: generator_arguments.Sampler, ids: "Tensor") -> dict[str, Any]:
+    """What decides the images of a folder."""
+    from dataclasses import asdict
+
+    from regvq.model_folder import fingerprint
+
+    return {
+        "generator": fingerprint(sampler.generator),
+        "tokenizer": sampler.tokenizer.fingerprint(),
+        "options": asdict(sampler.options),
+        "conditions": hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16],
+        "images": len(ids),
+    }

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.status import Status
 
+from regvq import ranks
+
 T = TypeVar("T")
 
 
@@ -31,6 +33,12 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def say(sentence: str) -> None:
+    """Prints a result; of processes that work together the first one does."""
+    if ranks.rank() == 0:
+        print(sentence)
 
 
 def notice(sentence: str) -> None:

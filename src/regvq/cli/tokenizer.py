@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regvq import ranks
 from regvq.cli.terminal import working
 from regvq.errors import RegvqError
 
@@ -41,6 +42,7 @@ def load(args: argparse.Namespace) -> "ImageTokenizer":
 
         tokenizer = ImageTokenizer.from_pretrained(args.tokenizer)
         try:
+            args.device = ranks.own_device(args.device)
             return tokenizer.to(args.device)
         except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
             reason = str(error).splitlines()[0]

@@ -4,10 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
-def world_size() -> int:
-    """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+from regvq.ranks import world_size
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:

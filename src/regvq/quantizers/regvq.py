@@ -7,7 +7,6 @@ from regvq.errors import RegvqError
 from regvq.priors import Prior, UniformPrior
 from regvq.quantizers import functional
 from regvq.quantizers.codebooks import Codebook, EMACodebook, GradientCodebook
-from regvq.quantizers.collectives import world_size
 from regvq.quantizers.composed import Choice, ComposedQuantizer
 from regvq.quantizers.heads import EuclideanHead, Head, LinearHead
 from regvq.quantizers.scores import Scores
@@ -17,6 +16,7 @@ from regvq.quantizers.straight_through import (
     StraightThrough,
 )
 from regvq.quantizers.tiles import GumbelNoise, choose, soft_gradients
+from regvq.ranks import world_size
 from regvq.schedules import Schedule, bounded_schedule
 
 

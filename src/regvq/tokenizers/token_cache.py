@@ -28,11 +28,12 @@ from safetensors.numpy import save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from regvq import ranks
 from regvq.configurable import describe
 from regvq.data import ImageData, ImageDataset, Sample
 from regvq.data.base import size_of
 from regvq.errors import RegvqError
-from regvq.files import write_bytes
+from regvq.files import claim, write_bytes
 from regvq.tokenizers.image_tokenizer import ImageTokenizer
 
 FORMAT, VERSION = "regvq token cache", 2
@@ -98,6 +99,8 @@ def write_cache(
 ) -> CacheHeader:
     """Encodes both halves of ``data`` into ``folder``, or what of them is not there yet.
 
+    Processes that work together share the shards; all return when the cache is whole.
+
     Args:
         folder: new, empty, or with a cache of the same tokenizer, data and settings.
         tokenizer: on the device that is to compute.
@@ -116,8 +119,13 @@ def write_cache(
         raise RegvqError("variants, shard_size and batch_size must be at least 1")
     halves: dict[str, Dataset[Sample]] = {"train": data.train(seed), "val": data.val()}
     header = _header(tokenizer, halves, _written(data), seed, variants, shard_size)
-    _claim(folder, header)
-    missing = [shard for shard in header.shards() if not shard_path(folder, *shard).is_file()]
+    if ranks.rank() == 0:
+        if (folder / HEADER).is_file():
+            read_header(folder)  # an earlier version's is told as that
+        claim(folder, HEADER, {"format": FORMAT, "version": VERSION, **asdict(header)}, "token cache")
+    ranks.wait_for_all()
+    own = ranks.share(header.shards())
+    missing = [shard for shard in own if not shard_path(folder, *shard).is_file()]
     for place in track(iter(range(len(missing))), len(missing)):
         split, variant, number = missing[place]
         start = number * shard_size
@@ -130,6 +138,7 @@ def write_cache(
             collate_fn=list,
         )
         write_bytes(shard_path(folder, split, variant, number), _shard(loader, tokenizer))
+    ranks.wait_for_all()
     return header
 
 
@@ -284,23 +293,6 @@ def _written(data: ImageData) -> str:
     except TypeError:
         return name
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in given.items())})"
-
-
-def _claim(folder: Path, header: CacheHeader) -> None:
-    """Writes the header into a new folder, or checks that the one that is there says the same."""
-    path = folder / HEADER
-    if path.is_file():
-        there = read_header(folder)
-        for name, value in asdict(header).items():
-            if asdict(there)[name] != value:
-                raise RegvqError(
-                    f"{folder} holds a cache with another {name} ({asdict(there)[name]}, now {value}): "
-                    "give another output folder"
-                )
-    elif folder.exists() and any(folder.iterdir()):
-        raise RegvqError(f"{folder} is not empty and holds no token cache: give another output folder")
-    content = {"format": FORMAT, "version": VERSION, **asdict(header)}
-    write_bytes(path, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def _shard(batches: DataLoader[Sample], tokenizer: ImageTokenizer) -> bytes:

@@ -1,0 +1,67 @@
+"""Several processes that share one task, as ``torchrun`` starts them; a process alone is rank 0 of 1."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(hours=6)
+"""How long the fastest process waits for the slowest one at the end."""
+
+
+def rank() -> int:
+    """Number of this process among those that work together."""
+    import torch.distributed as dist
+
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes that work together."""
+    import torch.distributed as dist
+
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def share(items: Sequence[T]) -> Sequence[T]:
+    """What of ``items`` is this process's to do: every ``world_size``-th."""
+    return items[rank() :: world_size()]
+
+
+def wait_for_all() -> None:
+    """Returns when all processes have come here."""
+    import torch.distributed as dist
+
+    if world_size() > 1:
+        dist.barrier()
+
+
+def launched() -> int:
+    """How many processes ``torchrun`` has started, before they have met; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def own_device(device: str) -> str:
+    """The device of this process: of ``cuda`` each process of a machine takes its own GPU."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() > 1 else device
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """The processes that ``torchrun`` has started meet for the block; alone, nothing happens.
+
+    They only wait for each other and share small results, for which gloo is enough on every machine.
+    """
+    if launched() == 1:
+        yield
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,144 @@
+"""Commands that several processes do together: the same files as one process makes, each made once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from regvq.cli import main
+from regvq.conditions import NoCondition
+from regvq.generators import AutoregressiveGenerator, TokenSource
+from regvq.tokenizers import ImageTokenizer
+from tests.cli.conftest import Run
+from tests.support.ranks import run_on_ranks
+
+
+@pytest.fixture
+def generator(tokenizer: Path, tmp_path: Path) -> Path:
+    """An untrained generator of 16 px images."""
+    torch.manual_seed(0)
+    source = TokenSource(32, (4, 4), ImageTokenizer.from_pretrained(tokenizer).fingerprint())
+    built = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=1, heads=2, hidden=32)
+    built.save_pretrained(tmp_path / "generator")
+    return tmp_path / "generator"
+
+
+def encode(tokenizer: Path, output: Path) -> list[str]:
+    data = ["--config", "data/scenes", "--data.dataset.init_args.size=16"]
+    lengths = ["--data.dataset.init_args.train_length=10", "--data.dataset.init_args.val_length=3"]
+    return ["encode", str(tokenizer), *data, *lengths, "--shard-size=2", "--output", str(output)]
+
+
+def sample(tokenizer: Path, generator: Path, output: Path) -> list[str]:
+    return [
+        "sample",
+        str(tokenizer),
+        str(generator),
+        "--count=7",
+        "--batch-size=2",
+        "--output",
+        str(output),
+    ]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def written_by(rank: int, commands: list[list[str]]) -> list[list[str]]:
+    """Runs the commands on this rank; the files that it wrote itself, command by command."""
+    import regvq.files
+
+    mine: list[str] = []
+    replace = os.replace
+
+    def note(source: str, target: Path) -> None:
+        mine.append(Path(target).name)
+        replace(source, target)
+
+    regvq.files.os.replace = note
+    found = []
+    for command in commands:
+        mine.clear()
+        assert main(command) == 0
+        found.append(sorted(mine))
+    return found
+
+
+def test_ranks_share_shards_and_samples(tokenizer: Path, generator: Path, tmp_path: Path) -> None:
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    commands = {
+        folder: [encode(tokenizer, folder / "tokens"), sample(tokenizer, generator, folder / "samples")]
+        for folder in (alone, shared)
+    }
+    for command in commands[alone]:
+        assert main(command) == 0
+    (tmp_path / "ranks").mkdir()
+    first, second = run_on_ranks(written_by, tmp_path / "ranks", commands[shared])
+    for number, name in enumerate(("tokens", "samples")):
+        wanted = contents(alone / name)
+        assert contents(shared / name) == wanted
+        assert sorted(first[number] + second[number]) == sorted(wanted)  # each by one rank, once
+        assert len(second[number]) >= len(wanted) // 2 - 1
+
+
+def test_what_is_there_is_not_drawn_again(
+    tokenizer: Path, generator: Path, tmp_path: Path, regvq: Run
+) -> None:
+    assert regvq(*sample(tokenizer, generator, tmp_path / "out"))[0] == 0
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "00003.png").unlink()
+    kept = (tmp_path / "out" / "00000.png").stat().st_mtime_ns
+    assert regvq(*sample(tokenizer, generator, tmp_path / "out"))[0] == 0
+    assert contents(tmp_path / "out") == before
+    assert (tmp_path / "out" / "00000.png").stat().st_mtime_ns == kept
+    status, _, said = regvq(*sample(tokenizer, generator, tmp_path / "out"), "--seed", "1")
+    assert status == 2
+    assert "holds a set of samples with another options" in said
+
+
+def test_torchrun_starts_them(tokenizer: Path, generator: Path, tmp_path: Path) -> None:
+    assert main(sample(tokenizer, generator, tmp_path / "alone")) == 0
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "regvq",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    command = [*run, *sample(tokenizer, generator, tmp_path / "shared")]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"7 images in {tmp_path / 'shared'}\n"  # said once
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["codebook", "x", "--output", "y"], "regvq codebook is done by one process: start it without"),
+        (["encode", "TOKENIZER", "photos", "--output", "y.npz"], "images are encoded by one process"),
+        (["sample", "TOKENIZER", "GENERATOR", "--output", "y.png"], "a grid is drawn by one process"),
+    ],
+)
+def test_what_cannot_be_shared_says_so(
+    command: list[str],
+    sentence: str,
+    tokenizer: Path,
+    generator: Path,
+    regvq: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    places = {"TOKENIZER": str(tokenizer), "GENERATOR": str(generator)}
+    status, _, said = regvq(*[places.get(word, word) for word in command])
+    assert status == 2
+    assert sentence in said
