@@ -77,7 +77,7 @@ def test_all_figures_are_those_of_torch_fidelity(inception: Path) -> None:
         verbose=False,
     )
     net = InceptionFeatures(inception)
-    sets = [features_of(net, [part.float() / 127.5 - 1]) for part in (one, other)]
+    sets = [features_of(net, [part.float() / 127.5 - 1]).result() for part in (one, other)]
     mine = values(distribution_measurements(net, *sets), ["FID", "KID", "precision", "recall", "IS"])
     names = ["frechet_inception_distance", "kernel_inception_distance_mean", "precision", "recall"]
     expected = [theirs[name] for name in [*names, "inception_score_mean"]]

@@ -8,7 +8,8 @@ the figures as a table and writes evaluation.json and evaluation.md.
 IS), dinov2, squeezenet, offline (which needs no weights), or the path of one's weights. Nothing is
 downloaded. Without it the Inception net is taken where its weights are in torch's cache, and else the
 offline features, which is said. Every result names the net and a hash of its weights. Features of the
-real images are kept in --cache.
+real images are kept in --cache. So are finished parts of a measurement, which goes on where it was cut
+short; processes started by torchrun share the parts.
 
 Example:
   regvq evaluate tokenizer runs/mine/tokenizer --config data/scenes --output runs/mine/evaluation
@@ -19,6 +20,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regvq import ranks
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
@@ -84,12 +86,14 @@ def run(args: argparse.Namespace) -> None:
     if instead:
         notice(instead)
     args.cache = args.cache.expanduser()
-    evaluation = (
-        _tokenizer(args, module, net) if args.kind == "tokenizer" else _generator(args, module, net)
-    )
-    paths = evaluation.save(args.output)
-    print(evaluation.table())
-    print(f"\nwritten: {', '.join(map(str, paths))}")
+    with ranks.together():
+        evaluation = (
+            _tokenizer(args, module, net) if args.kind == "tokenizer" else _generator(args, module, net)
+        )
+        if ranks.rank() == 0:
+            paths = evaluation.save(args.output)
+            print(evaluation.table())
+            print(f"\nwritten: {', '.join(map(str, paths))}")
 
 
 def _tokenizer(args: argparse.Namespace, module: "ImageDataModule", net: "FeatureNet") -> "Evaluation":

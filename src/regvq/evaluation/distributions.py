@@ -1,7 +1,7 @@
 """How far a set of images is from another: distances between the distributions of their features."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,24 +63,39 @@ class FeatureCollector:
         if logits is not None:
             self._logits.append(logits.float().cpu())
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All of them: ``rows``, and ``logits`` where the net has them."""
+        found = {"rows": torch.cat(self._rows)}
+        return {**found, "logits": torch.cat(self._logits)} if self._logits else found
+
     def result(self) -> FeatureSet:
         """All of them.
 
         Raises:
             RegvqError: fewer than two images, which have no spread.
         """
-        count = sum(map(len, self._rows))
-        if count < 2:
-            raise RegvqError(f"distances between sets of images need at least 2 images, not {count}")
-        return FeatureSet(torch.cat(self._rows), torch.cat(self._logits) if self._logits else None)
+        return joined([self.tensors()] if self._rows else [])
 
 
-def features_of(net: FeatureNet, batches: Iterable[Tensor]) -> FeatureSet:
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> FeatureSet:
+    """The features of all images of several ``FeatureCollector.tensors``.
+
+    Raises:
+        RegvqError: fewer than two images, which have no spread.
+    """
+    count = sum(len(part["rows"]) for part in parts)
+    if count < 2:
+        raise RegvqError(f"distances between sets of images need at least 2 images, not {count}")
+    logits = [part["logits"] for part in parts if "logits" in part]
+    return FeatureSet(torch.cat([part["rows"] for part in parts]), torch.cat(logits) if logits else None)
+
+
+def features_of(net: FeatureNet, batches: Iterable[Tensor]) -> FeatureCollector:
     """The features of batches of images [B, 3, H, W] in [-1, 1]."""
     collector = FeatureCollector(net)
     for images in batches:
         collector.add(images)
-    return collector.result()
+    return collector
 
 
 def frechet(one: FeatureSet, other: FeatureSet) -> float:

@@ -1,6 +1,7 @@
 """Images of a data set in batches."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,26 +26,36 @@ def images_to_take(dataset: Dataset[Sample], count: int | None) -> int:
 
 def image_batches(
     dataset: Dataset[Sample],
-    count: int,
+    items: Sequence[int],
     batch_size: int,
     workers: int = 0,
     damaged: set[str] | None = None,
 ) -> Iterator[Tensor]:
-    """The images of ``spread``: ``[B, 3, H, W]`` in [-1, 1] each.
+    """Images ``[B, 3, H, W]`` in [-1, 1].
 
     Args:
         dataset: where they are read.
-        count: how many.
+        items: their places in it, e.g. of ``spread``.
         batch_size: images at once.
         workers: processes that read; 0 reads in this one.
         damaged: gets the names of those that could not be read, for which their neighbours stood in.
     """
-    taken = Subset(_ImagesAndDamage(dataset), spread(dataset, count))
+    taken = Subset(_ImagesAndDamage(dataset), items)
     loader = DataLoader(taken, batch_size, num_workers=workers, collate_fn=_together)
     for images, names in loader:
         if damaged is not None:
             damaged.update(names)
         yield images
+
+
+def names_to_bytes(names: Iterable[str]) -> Tensor:
+    """Names as a tensor of bytes, to lie in a file beside other tensors."""
+    return torch.frombuffer(bytearray(json.dumps(sorted(names)).encode()), dtype=torch.uint8)
+
+
+def names_from_bytes(parts: Iterable[Tensor]) -> set[str]:
+    """The names in all of several."""
+    return {name for part in parts for name in json.loads(part.numpy().tobytes())}
 
 
 def damage_notes(damaged: set[str]) -> list[str]:

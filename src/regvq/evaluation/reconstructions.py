@@ -1,7 +1,7 @@
 """A tokenizer against real images."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,15 +12,23 @@ from regvq.data import ImageData
 from regvq.evaluation.distributions import (
     FeatureCollector,
     distribution_measurements,
-    features_of,
     few_pairs,
+    joined,
     require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import damage_notes, image_batches, images_to_take
+from regvq.evaluation.image_batches import (
+    damage_notes,
+    image_batches,
+    images_to_take,
+    names_from_bytes,
+    names_to_bytes,
+    spread,
+)
 from regvq.evaluation.measurement import Measurement
-from regvq.evaluation.references import cached_features, describe_reference
-from regvq.evaluation.tokenizer import EvalMode, evaluate_tokenizer
+from regvq.evaluation.parts import Tensors, in_parts, summed
+from regvq.evaluation.references import describe_reference, reference_features
+from regvq.evaluation.tokenizer import EvalMode, TokenizerMeter, measure_tokenizer
 from regvq.losses import LPIPS
 from regvq.nets import FeatureNet
 from regvq.tokenizers import ImageTokenizer
@@ -56,48 +64,56 @@ def evaluate_reconstructions(
     require_library()
     dataset = data.val()
     total = images_to_take(dataset, count)
-    images, distance = FeatureCollector(net), _MeanLPIPS(lpips)
-    damaged: set[str] = set()
+    places = spread(dataset, total)
+    reference = describe_reference(describe(data), dataset, "val", total, net)
     done = 0
 
-    def watch(originals: Tensor, reconstructions: Tensor) -> None:
-        nonlocal done
-        images.add(reconstructions)
-        distance.add(originals, reconstructions)
-        done += len(originals)
-        report(done)
+    def part(numbers: Sequence[int]) -> Tensors:
+        images, distance, damaged = FeatureCollector(net), _SummedLPIPS(lpips), set[str]()
 
-    batches = image_batches(dataset, total, batch_size, workers, damaged)
-    figures = evaluate_tokenizer(tokenizer, batches, watch)
-    reference = describe_reference(describe(data), dataset, "val", total, net)
-    originals = cached_features(
-        cache, reference, lambda: features_of(net, image_batches(dataset, total, batch_size, workers))
-    )
-    rebuilt = images.result()
+        def watch(originals: Tensor, reconstructions: Tensor) -> None:
+            nonlocal done
+            images.add(reconstructions)
+            distance.add(originals, reconstructions)
+            done += len(originals)
+            report(done)
+
+        items = [places[number] for number in numbers]
+        batches = image_batches(dataset, items, batch_size, workers, damaged)
+        sums = measure_tokenizer(tokenizer, batches, watch).sums()
+        return {**sums, **images.tensors(), **distance.sums(), "damaged": names_to_bytes(damaged)}
+
+    fingerprint = tokenizer.fingerprint()
+    key = f"{reference.key}-{fingerprint[:16]}-{'lpips' if lpips else 'plain'}"
+    parts = in_parts(cache / f"{key}.parts", total, part)
+    figures = TokenizerMeter.of(parts, tokenizer.codebook_size).figures()
+    damaged = names_from_bytes(one["damaged"] for one in parts)
+    originals = reference_features(cache, reference, net, dataset, places, batch_size, workers)
+    rebuilt = joined(parts)
     return Evaluation(
-        subject={"kind": "tokenizer", "fingerprint": tokenizer.fingerprint()},
+        subject={"kind": "tokenizer", "fingerprint": fingerprint},
         reference=reference,
         images=total,
         measurements=[
             *distribution_measurements(net, rebuilt, originals, "r"),
-            *distance.measurements(),
+            *([] if lpips is None else [Measurement("LPIPS (VGG-16)", _mean_lpips(parts), -1)]),
             Measurement("PSNR", figures.psnr, 1, "dB", places=2),
             Measurement("SSIM", figures.ssim, 1, places=4),
             Measurement("codebook usage", 100 * figures.usage, 1, "%", places=1),
             Measurement("perplexity", figures.perplexity, 1, f"of {tokenizer.codebook_size}", places=1),
             Measurement("bits per token", figures.bits_per_token, 0, places=3),
-            *_speeds(tokenizer, next(image_batches(dataset, min(total, batch_size), batch_size))),
+            *_speeds(tokenizer, next(image_batches(dataset, places[:batch_size], batch_size))),
         ],
         notes=[*few_pairs(total), *damage_notes(damaged)],
     )
 
 
-class _MeanLPIPS:
-    """The mean perceptual distance of pairs, where it is wanted."""
+class _SummedLPIPS:
+    """The perceptual distances of pairs, where they are wanted."""
 
     def __init__(self, lpips: LPIPS | None) -> None:
         self.lpips = lpips
-        self.total, self.count = 0.0, 0
+        self.total = torch.zeros((), dtype=torch.float64)
 
     @torch.no_grad()
     def add(self, originals: Tensor, reconstructions: Tensor) -> None:
@@ -106,12 +122,13 @@ class _MeanLPIPS:
             parts = (part.to(device).clamp(-1, 1) for part in (originals, reconstructions))
             pair = [self.lpips.features(part) for part in parts]
             self.total += float(self.lpips(*pair)) * len(originals)
-            self.count += len(originals)
 
-    def measurements(self) -> list[Measurement]:
-        if self.lpips is None:
-            return []
-        return [Measurement("LPIPS (VGG-16)", self.total / self.count, -1)]
+    def sums(self) -> Tensors:
+        return {"lpips": self.total}
+
+
+def _mean_lpips(parts: Sequence[Tensors]) -> float:
+    return float(summed(parts, "lpips") / summed(parts, "images"))
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.utils.data import Dataset
 
+from regvq import ranks
 from regvq.data import Sample
 from regvq.errors import RegvqError
-from regvq.evaluation.distributions import FeatureSet
+from regvq.evaluation.distributions import FeatureSet, features_of, joined
+from regvq.evaluation.image_batches import image_batches, names_from_bytes, names_to_bytes
+from regvq.evaluation.parts import Tensors, in_parts
 from regvq.files import write_bytes
 from regvq.nets import FeatureNet
 
@@ -82,27 +85,57 @@ def describe_reference(
     )
 
 
-def cached_features(folder: Path, reference: Reference, compute: Callable[[], FeatureSet]) -> FeatureSet:
+def reference_features(
+    folder: Path,
+    reference: Reference,
+    net: FeatureNet,
+    dataset: Dataset[Sample],
+    items: Sequence[int],
+    batch_size: int,
+    workers: int = 0,
+    damaged: set[str] | None = None,
+) -> FeatureSet:
     """The features of a reference from its file, or computed and written there.
 
-    A file that cannot be read is written anew.
+    A file that cannot be read is written anew. Processes that work together share the images.
+
+    Args:
+        folder: keeps the file.
+        reference: what it is.
+        net: whose features are taken.
+        dataset: holds the images.
+        items: their places in it.
+        batch_size: images at once.
+        workers: processes that read images.
+        damaged: gets the names of images that could not be read.
 
     Raises:
         RegvqError: the folder cannot be written.
     """
     path = folder / f"{reference.key}.safetensors"
     found = _read(path)
+    ranks.wait_for_all()  # else the first one writes what another has not yet looked for
     if found is not None:
         return found
-    features = compute()
-    tensors = {"rows": features.rows.contiguous()}
-    if features.logits is not None:
-        tensors["logits"] = features.logits.contiguous()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, save(tensors, {"reference": json.dumps(asdict(reference))}))
-    except OSError as error:
-        raise RegvqError(f"{path} cannot be written ({error.strerror}): give another --cache") from None
+
+    def part(numbers: Sequence[int]) -> Tensors:
+        names: set[str] = set()
+        places = [items[number] for number in numbers]
+        images = image_batches(dataset, places, batch_size, workers, names)
+        return {**features_of(net, images).tensors(), "damaged": names_to_bytes(names)}
+
+    parts = in_parts(folder / f"{reference.key}.parts", len(items), part)
+    if damaged is not None:
+        damaged |= names_from_bytes(one["damaged"] for one in parts)
+    features = joined(parts)
+    if ranks.rank() == 0:
+        tensors = {"rows": features.rows.contiguous()}
+        if features.logits is not None:
+            tensors["logits"] = features.logits.contiguous()
+        try:
+            write_bytes(path, save(tensors, {"reference": json.dumps(asdict(reference))}))
+        except OSError as error:
+            raise RegvqError(f"{path} cannot be written ({error.strerror}): give another --cache") from None
     return features
 
 

@@ -1,8 +1,10 @@
 """A generator against real images."""
 
+import hashlib
+import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -15,14 +17,21 @@ from regvq.data.base import size_of
 from regvq.evaluation.distributions import (
     FeatureCollector,
     distribution_measurements,
-    features_of,
     few_images,
+    joined,
     require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import damage_notes, image_batches, images_to_take, spread
+from regvq.evaluation.image_batches import (
+    damage_notes,
+    images_to_take,
+    names_from_bytes,
+    names_to_bytes,
+    spread,
+)
 from regvq.evaluation.measurement import Measurement
-from regvq.evaluation.references import cached_features, describe_reference
+from regvq.evaluation.parts import Tensors, in_parts, summed
+from regvq.evaluation.references import describe_reference, reference_features
 from regvq.evaluation.tokenizer import EvalMode
 from regvq.generators import Generator
 from regvq.generators.batches import sample_in_batches
@@ -69,47 +78,73 @@ def evaluate_samples(
     everything, total = size_of(dataset), images_to_take(dataset, count)
     damaged: set[str] = set()
     reference = describe_reference(describe(data), dataset, "val", everything, net)
-    originals = cached_features(
-        cache,
-        reference,
-        lambda: features_of(net, image_batches(dataset, everything, batch_size, workers, damaged)),
+    originals = reference_features(
+        cache, reference, net, dataset, range(everything), batch_size, workers, damaged
     )
-    ids, bits = _conditions(generator, tokenizer, dataset, total, batch_size)
-    damaged.update(getattr(dataset, "damaged", ()))
-    collector = FeatureCollector(net)
+    places = spread(dataset, total)
+    done = 0
 
-    def finish(codes: Tensor) -> Tensor:
-        collector.add(tokenizer.decode(codes))
-        return codes
+    def part(numbers: Sequence[int]) -> Tensors:
+        nonlocal done
+        items = [places[number] for number in numbers]
+        ids, bits = _conditions(generator, tokenizer, dataset, items, batch_size)
+        collector = FeatureCollector(net)
 
-    start = time.perf_counter()
-    with EvalMode(tokenizer), EvalMode(generator):
-        codes = sample_in_batches(
-            generator, ids, options, batch_size, finish=finish, report=report, notice=notice
-        )
-    seconds = time.perf_counter() - start
+        def finish(codes: Tensor) -> Tensor:
+            collector.add(tokenizer.decode(codes))
+            return codes
+
+        start = time.perf_counter()
+        with EvalMode(tokenizer), EvalMode(generator):
+            codes = sample_in_batches(
+                generator,
+                ids,
+                replace(options, first=options.first + numbers[0]),
+                batch_size,
+                finish=finish,
+                report=lambda drawn: report(done + drawn),
+                notice=notice,
+            )
+        done += len(codes)
+        seconds = torch.tensor(time.perf_counter() - start)
+        names = names_to_bytes(getattr(dataset, "damaged", ()))
+        return {
+            **collector.tensors(),
+            "codes": codes.contiguous(),
+            "bits": bits,
+            "seconds": seconds,
+            "damaged": names,
+        }
+
+    subject = {
+        "kind": "generator",
+        "generator": type(generator).__name__,
+        "fingerprint": fingerprint(generator),
+        "condition": type(generator.condition).__name__,
+        "tokenizer": tokenizer.fingerprint(),
+        "options": asdict(options),
+    }
+    digest = hashlib.sha256(json.dumps([subject, total, batch_size]).encode()).hexdigest()[:16]
+    parts = in_parts(cache / f"{reference.key}-{digest}.parts", total, part)
+    damaged |= names_from_bytes(one["damaged"] for one in parts)
     usage = CodebookUsage(tokenizer.codebook_size)
-    usage.update(codes)
+    usage.sync_on_compute = False  # the parts of all processes are here
+    usage.update(torch.cat([one["codes"] for one in parts]))
     statistics = usage.compute()
     return Evaluation(
-        subject={
-            "kind": "generator",
-            "generator": type(generator).__name__,
-            "fingerprint": fingerprint(generator),
-            "condition": type(generator.condition).__name__,
-            "tokenizer": tokenizer.fingerprint(),
-            "options": asdict(options),
-        },
+        subject=subject,
         reference=reference,
         images=total,
         measurements=[
-            *distribution_measurements(net, collector.result(), originals),
-            Measurement("bits per token", bits, -1, places=3),
+            *distribution_measurements(net, joined(parts), originals),
+            Measurement("bits per token", float(summed(parts, "bits")) / total, -1, places=3),
             Measurement("codebook usage", 100 * float(statistics["usage"]), 1, "%", places=1),
             Measurement(
                 "perplexity", float(statistics["perplexity"]), 0, f"of {tokenizer.codebook_size}", places=1
             ),
-            Measurement("sampling", total / seconds, 1, "images/s", places=2, exact=False),
+            Measurement(
+                "sampling", total / float(summed(parts, "seconds")), 1, "images/s", places=2, exact=False
+            ),
         ],
         notes=[*few_images(total, originals), *damage_notes(damaged)],
     )
@@ -117,14 +152,17 @@ def evaluate_samples(
 
 @torch.no_grad()
 def _conditions(
-    generator: Generator, tokenizer: ImageTokenizer, dataset: Dataset[Sample], count: int, batch_size: int
-) -> tuple[Tensor, float]:
-    """The conditions of the first images, and the bits a token that their own codes cost."""
-    rows, bits = [], 0.0
+    generator: Generator,
+    tokenizer: ImageTokenizer,
+    dataset: Dataset[Sample],
+    items: Sequence[int],
+    batch_size: int,
+) -> tuple[Tensor, Tensor]:
+    """The conditions of images, and the bits a token that their own codes cost, summed over them."""
+    rows, bits = [], torch.zeros((), dtype=torch.float64)
     with EvalMode(tokenizer), EvalMode(generator), torch.random.fork_rng([]):
-        items = spread(dataset, count)
-        for start in range(0, count, batch_size):
-            torch.manual_seed(start)  # diffusion draws times: the same in every evaluation
+        for start in range(0, len(items), batch_size):
+            torch.manual_seed(items[start])  # diffusion draws times: the same in every evaluation
             samples = [dataset[item] for item in items[start : start + batch_size]]
             batch: Sample = {
                 key: torch.stack(values) if isinstance(values[0], Tensor) else values
@@ -136,4 +174,4 @@ def _conditions(
             loss = generator.loss(codes, ids.to(generator.device))
             bits += float(loss.stats["bits_per_token"]) * len(samples)
             rows.append(ids)
-    return torch.cat(rows), bits / count
+    return torch.cat(rows), bits

@@ -1,11 +1,13 @@
 """What a trained tokenizer does to held-out images, in numbers."""
 
 import math
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from regvq.errors import RegvqError
 from regvq.metrics import PSNR, SSIM, CodebookUsage
@@ -43,13 +45,79 @@ class TokenizerFigures:
         return math.log2(self.perplexity)
 
 
+class TokenizerMeter:
+    """Counts what a tokenizer does to images, in sums that those of other images can be added to.
+
+    Args:
+        codebook_size: number of codes N.
+    """
+
+    def __init__(self, codebook_size: int) -> None:
+        self._metrics: dict[str, Metric] = {
+            "psnr": PSNR(),
+            "ssim": SSIM(),
+            "usage": CodebookUsage(codebook_size),
+        }
+        for metric in self._metrics.values():
+            metric.sync_on_compute = False  # whoever adds parts of other processes does it himself
+        self._images = 0
+
+    def add(self, images: Tensor, reconstructions: Tensor, codes: Tensor) -> None:
+        """A batch: originals and reconstructions [B, 3, H, W] in [-1, 1], codes [B, h, w]; on the CPU."""
+        self._metrics["psnr"].update(reconstructions, images)
+        self._metrics["ssim"].update(reconstructions, images)
+        self._metrics["usage"].update(codes)
+        self._images += len(images)
+
+    def sums(self) -> dict[str, Tensor]:
+        """All that was counted."""
+        found = {
+            f"{name}.{key}": value
+            for name, metric in self._metrics.items()
+            for key, value in metric.metric_state.items()
+            if isinstance(value, Tensor)  # all of them are
+        }
+        return {**found, "images": torch.tensor(self._images)}
+
+    @classmethod
+    def of(cls, parts: Sequence[Mapping[str, Tensor]], codebook_size: int) -> "TokenizerMeter":
+        """A meter that has seen the images of all ``parts``, which are ``sums`` of others."""
+        meter = cls(codebook_size)
+        for part in parts:
+            for name, metric in meter._metrics.items():
+                metric.merge_state({key: part[f"{name}.{key}"] for key in metric.metric_state})
+            meter._images += int(part["images"])
+        return meter
+
+    def figures(self) -> TokenizerFigures:
+        """What the sums say.
+
+        Raises:
+            RegvqError: nothing was added.
+        """
+        if self._images == 0:
+            raise RegvqError("there are no images to evaluate the tokenizer on: give at least one batch")
+        with warnings.catch_warnings():
+            # Of one that has only been given the sums of others.
+            warnings.filterwarnings("ignore", message="The ``compute`` method", category=UserWarning)
+            values = {name: metric.compute() for name, metric in self._metrics.items()}
+        return TokenizerFigures(
+            psnr=float(values["psnr"]),
+            ssim=float(values["ssim"]),
+            usage=float(values["usage"]["usage"]),
+            perplexity=float(values["usage"]["perplexity"]),
+            counts=values["usage"]["counts"].clone(),
+            images=self._images,
+        )
+
+
 @torch.no_grad()
-def evaluate_tokenizer(
+def measure_tokenizer(
     tokenizer: ImageTokenizer,
     batches: Iterable[Tensor],
     watch: Callable[[Tensor, Tensor], None] = lambda images, reconstructions: None,
-) -> TokenizerFigures:
-    """Reconstructs ``batches`` of images [B, 3, H, W] in [-1, 1], float32, and measures the result.
+) -> TokenizerMeter:
+    """Reconstructs ``batches`` of images [B, 3, H, W] in [-1, 1], float32, and counts.
 
     The tokenizer is used in eval mode and left in the mode it came in.
 
@@ -59,33 +127,26 @@ def evaluate_tokenizer(
         watch: called with every batch and its reconstructions, both on the CPU, to measure more.
 
     Raises:
-        RegvqError: there are no images, or their sides do not fit the tokenizer.
+        RegvqError: the images' sides do not fit the tokenizer.
     """
-    psnr, ssim, usage = PSNR(), SSIM(), CodebookUsage(tokenizer.codebook_size)
+    meter = TokenizerMeter(tokenizer.codebook_size)
     device = tokenizer.post_quant_conv.weight.device
-    count = 0
     with EvalMode(tokenizer):
         for batch in batches:
-            images = batch.to(device)
-            codes = tokenizer.encode(images)
-            reconstructions = tokenizer.decode(codes).cpu()
-            originals = batch.cpu()
-            psnr.update(reconstructions, originals)
-            ssim.update(reconstructions, originals)
+            codes = tokenizer.encode(batch.to(device))
+            reconstructions, originals = tokenizer.decode(codes).cpu(), batch.cpu()
+            meter.add(originals, reconstructions, codes.cpu())
             watch(originals, reconstructions)
-            usage.update(codes.cpu())
-            count += len(batch)
-    if count == 0:
-        raise RegvqError("there are no images to evaluate the tokenizer on: give at least one batch")
-    statistics = usage.compute()
-    return TokenizerFigures(
-        psnr=float(psnr.compute()),
-        ssim=float(ssim.compute()),
-        usage=float(statistics["usage"]),
-        perplexity=float(statistics["perplexity"]),
-        counts=statistics["counts"].clone(),
-        images=count,
-    )
+    return meter
+
+
+def evaluate_tokenizer(tokenizer: ImageTokenizer, batches: Iterable[Tensor]) -> TokenizerFigures:
+    """The figures of ``measure_tokenizer``.
+
+    Raises:
+        RegvqError: there are no images, or their sides do not fit the tokenizer.
+    """
+    return measure_tokenizer(tokenizer, batches).figures()
 
 
 class EvalMode:

@@ -1,0 +1,67 @@
+"""Work on many images in parts: shared by processes that work together, kept until all parts are there."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from regvq import ranks
+from regvq.errors import RegvqError
+from regvq.files import write_bytes
+
+PART = 1024
+"""Images of a part: minutes of work at most, which is what an interruption costs."""
+
+Tensors = dict[str, Tensor]
+
+
+def in_parts(
+    folder: Path, count: int, work: Callable[[Sequence[int]], Tensors], size: int | None = None
+) -> list[Tensors]:
+    """What ``work`` makes of the numbers 0 to ``count - 1``, part by part and in their order.
+
+    Every process does its share of the parts and gets all. A part is written to ``folder`` when it is done,
+    and read from there where an earlier attempt has left it; in the end the folder is removed.
+
+    Args:
+        folder: for these parts alone: its name changes with anything that could change them.
+        count: of the images.
+        work: from a part's numbers to tensors on the CPU.
+        size: images of a part; ``PART`` where none is given.
+
+    Raises:
+        RegvqError: the folder cannot be written.
+    """
+    numbers, size = range(count), size or PART
+    parts = [numbers[start : start + size] for start in range(0, count, size)]
+    files = [folder / f"{number:05d}.safetensors" for number in range(len(parts))]
+    for number in ranks.share(range(len(parts))):
+        if _read(files[number]) is None:
+            try:
+                write_bytes(files[number], save(work(parts[number])))
+            except OSError as error:
+                raise RegvqError(
+                    f"{folder} cannot be written ({error.strerror}): give another --cache"
+                ) from None
+    ranks.wait_for_all()
+    found = [part for file in files if (part := _read(file)) is not None]
+    ranks.wait_for_all()
+    if ranks.rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def summed(parts: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
+    """The sum of one tensor over all parts."""
+    return torch.stack([part[name] for part in parts]).sum(0)
+
+
+def _read(path: Path) -> Tensors | None:
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError):
+        return None
