@@ -44,6 +44,11 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def restarted() -> bool:
+    """Whether ``torchrun`` has started the processes again after one of them had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def own_device(device: str) -> str:
     """The device of this process: of ``cuda`` each process of a machine takes its own GPU."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() > 1 else device

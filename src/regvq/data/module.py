@@ -91,8 +91,10 @@ class ImageDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """All validation batches in order; over several ranks Lightning deals them out."""
-        return DataLoader(self.val_dataset, batch_size=self.val_batch_size, **self._loader_options())
+        """All validation batches in order; over several ranks each takes its share, every image once."""
+        dataset = self.val_dataset
+        order = ValidationOrder(dataset, *self._rank())
+        return DataLoader(dataset, batch_size=self.val_batch_size, sampler=order, **self._loader_options())
 
     def state_dict(self) -> dict[str, Any]:
         """What the order of the batches depends on, kept in checkpoints so that a resume can check it."""
@@ -201,6 +203,36 @@ class TrainingOrder(DistributedSampler[int]):
 
     _cached_epoch = -1
     _cached: np.ndarray
+
+
+class ValidationOrder(DistributedSampler[int]):
+    """One rank's validation items: every ``ranks``-th, so that each is seen once.
+
+    torch's own sampler repeats some where the ranks do not divide the images. It is a
+    ``DistributedSampler`` for the same reason as ``TrainingOrder``.
+
+    Args:
+        dataset: the validation data.
+        rank: this process's number.
+        ranks: the number of processes.
+
+    Raises:
+        RegvqError: a rank would have none.
+    """
+
+    def __init__(self, dataset: Dataset[Sample], rank: int, ranks: int) -> None:
+        if size_of(dataset) < ranks:
+            raise RegvqError(
+                f"{size_of(dataset)} validation image(s) do not give each of {ranks} ranks one: add images"
+            )
+        super().__init__(dataset, num_replicas=ranks, rank=rank, shuffle=False)
+        self.items = range(rank, size_of(dataset), ranks)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.items)
 
 
 class ResumableLoader(DataLoader[Sample]):

@@ -30,6 +30,7 @@ class AutoregressiveGenerator(Generator):
         heads: attention heads.
         hidden: width inside the feed-forward part.
         condition_dropout: share of the conditions that training replaces by null.
+        condition_hidden: see ``Generator``.
         replaced: in training, the share of the codes before that are replaced by random ones, in
             [0, 0.5], on the average: each image has its own share, evenly up to twice as many. It makes the
             network look at the condition where the codes would tell as well (``pkeep`` in VQ-GAN's code).
@@ -47,9 +48,10 @@ class AutoregressiveGenerator(Generator):
         heads: int = 12,
         hidden: int = 2048,
         condition_dropout: float = 0.1,
+        condition_hidden: float = 0.0,
         replaced: float = 0.0,
     ) -> None:
-        super().__init__(condition, source, condition_dropout)
+        super().__init__(condition, source, condition_dropout, condition_hidden)
         if not 0 <= replaced <= 0.5:
             raise RegvqError(f"replaced must be in [0, 0.5], not {replaced}")
         self.replaced = replaced

@@ -34,17 +34,25 @@ class Generator(nn.Module, Configurable, ABC):
         source: the tokenizer's codes and grid.
         condition_dropout: share of the conditions that training replaces by null, in [0, 1); it is what
             makes guidance and unconditional sampling possible.
+        condition_hidden: share of the ids of the other conditions that training hides, each by itself, in
+            [0, 0.5]; of an image's ids it is anything between none and twice the share. So that what a
+            word says is learned without the words that it always goes with (docs/results.md).
     """
 
     in_steps: ClassVar[bool] = False
 
-    def __init__(self, condition: Condition, source: TokenSource, condition_dropout: float) -> None:
+    def __init__(
+        self, condition: Condition, source: TokenSource, condition_dropout: float, condition_hidden: float
+    ) -> None:
         super().__init__()
         if not 0 <= condition_dropout < 1:
             raise RegvqError(f"condition_dropout must be in [0, 1), not {condition_dropout}")
+        if not 0 <= condition_hidden <= 0.5:
+            raise RegvqError(f"condition_hidden must be in [0, 0.5], not {condition_hidden}")
         self.condition = condition
         self.source = source
         self.condition_dropout = condition_dropout
+        self.condition_hidden = condition_hidden
         self.vocabulary = Vocabulary(source.codebook_size, condition.size)
 
     @property
@@ -81,7 +89,7 @@ class Generator(nn.Module, Configurable, ABC):
     def loss(self, codes: Tensor, condition: Tensor | None = None) -> LossOutput:
         """What training minimises, in nats; ``stats`` hold ``bits_per_token``.
 
-        In training mode a share of the conditions is replaced by null.
+        In training mode a share of the conditions is replaced by null, and a share of the others' ids.
 
         Args:
             codes: ``[B, h, w]`` int64 in [0, N).
@@ -92,10 +100,7 @@ class Generator(nn.Module, Configurable, ABC):
         """
         rows = self._rows(codes)
         ids = self._condition(condition, len(rows))
-        if self.training and self.condition_dropout > 0:
-            dropped = torch.rand(len(ids), 1, device=ids.device) < self.condition_dropout
-            ids = ids.masked_fill(dropped, NULL)
-        return self.sequence_loss(rows, ids)
+        return self.sequence_loss(rows, self._partly_null(ids) if self.training else ids)
 
     @torch.no_grad()
     def sample(
@@ -179,6 +184,16 @@ class Generator(nn.Module, Configurable, ABC):
                 f"to be drawn; these reach from {int(rows.min())} to {int(rows.max())}"
             )
         return rows
+
+    def _partly_null(self, ids: Tensor) -> Tensor:
+        """The ids ``[B, P]`` as training shows them."""
+        if self.condition_dropout > 0:
+            dropped = torch.rand(len(ids), 1, device=ids.device) < self.condition_dropout
+            ids = ids.masked_fill(dropped, NULL)
+        if self.condition_hidden > 0:
+            shares = 2 * self.condition_hidden * torch.rand(len(ids), 1, device=ids.device)
+            ids = ids.masked_fill(torch.rand(ids.shape, device=ids.device) < shares, NULL)
+        return ids
 
     def _condition(self, ids: Tensor | None, batch_size: int) -> Tensor:
         if ids is None:

@@ -43,6 +43,7 @@ class DiscreteDiffusionGenerator(Generator):
         heads: attention heads.
         hidden: width inside the feed-forward part.
         condition_dropout: share of the conditions that training replaces by null.
+        condition_hidden: see ``Generator``.
         steps: of the chain, T.
         transition: ``mask_and_replace`` (VQ-Diffusion's), or ``absorbing``, which only masks.
         auxiliary_weight: of the cross-entropy of the clean codes (VQ-Diffusion, eq. 13).
@@ -59,11 +60,12 @@ class DiscreteDiffusionGenerator(Generator):
         heads: int = 12,
         hidden: int = 2048,
         condition_dropout: float = 0.1,
+        condition_hidden: float = 0.0,
         steps: int = 100,
         transition: Literal["mask_and_replace", "absorbing"] = "mask_and_replace",
         auxiliary_weight: float = 5e-4,
     ) -> None:
-        super().__init__(condition, source, condition_dropout)
+        super().__init__(condition, source, condition_dropout, condition_hidden)
         if steps < 1:
             raise RegvqError(f"a diffusion needs at least 1 step, not {steps}")
         if not auxiliary_weight >= 0:

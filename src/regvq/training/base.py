@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from regvq import ranks
 from regvq.configurable import describe
 from regvq.errors import RegvqError
+from regvq.quantizers.collectives import sum_over_ranks
 from regvq.quantizers.step_counter import StepCounter
 from regvq.training.averaging import AveragedModel
 from regvq.training.learning_rate import ConstantRate, LearningRateSchedule
@@ -166,6 +168,16 @@ class ModelTraining(LightningModule, ABC):
     def log_values(self, part: str, values: dict[str, Tensor], **options: Any) -> None:
         """The one place where log keys are formed: ``<part>/<name>``."""
         self.log_dict({f"{part}/{name}": value.float() for name, value in values.items()}, **options)
+
+    def log_step(self, values: dict[str, Tensor], batch_size: int) -> None:
+        """Logs a training step's values; over several ranks their mean, where it is written.
+
+        Between two written steps the progress shows those of the first rank, for a mean makes all wait.
+        """
+        if ranks.world_size() > 1 and (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            means = sum_over_ranks(torch.stack([value.float() for value in values.values()]))
+            values = dict(zip(values, means / ranks.world_size(), strict=True))
+        self.log_values("train", values, batch_size=batch_size)
 
     @property
     def _identity_key(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from regvq import configs
+from regvq import configs, ranks
 from regvq.errors import RegvqError
 from regvq.training.run_folder import RunFolder
 
@@ -24,6 +24,8 @@ EXAMPLES = {
 def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     """Replaces short configuration names by files; a resumed run starts from its own configuration.
 
+    A run whose processes torchrun has started again is resumed where there is a checkpoint.
+
     Raises:
         RegvqError: a configuration does not exist or is no YAML; there is nothing to resume.
     """
@@ -32,9 +34,11 @@ def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
     for arg in _spaced(args):
         resolved.append(str(_readable(configs.find(arg))) if previous in ("--config", "-c") else arg)
         previous = arg
+    places = [value for name, value in itertools.pairwise(resolved) if name == "--output"]
+    folder = RunFolder(Path(places[-1] if places else f"runs/{stage}"), stage)
+    if ranks.restarted() and folder.last.is_file() and "--resume" not in resolved:
+        resolved.append("--resume")
     if "--resume" in resolved:
-        places = [value for name, value in itertools.pairwise(resolved) if name == "--output"]
-        folder = RunFolder(Path(places[-1] if places else f"runs/{stage}"), stage)
         folder.require(resume=True)
         if folder.config.is_file():
             resolved = ["--config", str(_readable(folder.config)), *resolved]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from regvq import ranks
 from regvq.errors import RegvqError
 
 
@@ -57,6 +58,8 @@ class RunFolder:
             raise RegvqError(f"there is no {self.last} to resume from: start without --resume")
         if resume or getattr(rank_zero_only, "rank", 0) != 0 or not self.path.exists():
             return
+        if ranks.restarted() and not self.last.is_file():
+            return  # the processes that died had saved nothing yet
         # Logs alone are what a run leaves that failed before its first step: nothing to lose in them.
         if not self.path.is_dir() or any(entry.name != "logs" for entry in self.path.iterdir()):
             advice = "add --resume to continue it, or " if self.last.is_file() else ""

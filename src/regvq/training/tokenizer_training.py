@@ -101,9 +101,8 @@ class TokenizerTraining(ModelTraining):
         loss = self.objective(images, output, self.global_step, last_layer)
         self.count_batch(loss.terms)
         total: Tensor = loss.total
-        self.log_values("train", {"loss": total.detach()}, batch_size=len(images), prog_bar=True)
-        values = {**self.terms, **loss.stats, **output.quantizer.stats}
-        self.log_values("train", values, batch_size=len(images))
+        values = {"loss": total.detach(), **self.terms, **loss.stats, **output.quantizer.stats}
+        self.log_step(values, len(images))
         return total
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

@@ -117,6 +117,7 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
             "better": {"Fréchet distance (x)": -1, "PSNR": 1},
             "reference": {"size": (16, 16), "features": "x", "weights": "w"},
             "images": 8,
+            "budget": ["backbone/tiny", f"tokenizer/{name}", "max_steps 5"],
             "seconds": {"tokenizer": 1.0},
             "notes": [],
         }
@@ -130,6 +131,23 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
     text = markdown(comparison, rows, [])
     assert "| vq | 2 | 2.0000 ± 1.4142 | **21.00 ± 1.41** |" in text
     assert "| fsq | 2 | **1.5000 ± 0.0000** | 20.50 ± 0.00 |" in text
+    assert "- Budget: backbone/tiny, max_steps 5; " in text
+
+
+def test_the_budget_is_what_was_trained_with() -> None:
+    comparison = read_comparison("comparison/main", ["data/class-folders"], {"trainer.max_steps": 7})
+    cell = next(cell for cell in comparison.cells() if cell.row == "gumbel")
+    budget = cell.tokenizer.budget()
+    assert {"data/class-folders", "tokenizer/gumbel", "max_steps 7"} <= set(budget)
+    assert "data/photos" not in budget
+    # Its temperature falls over the training, however long that is made.
+    assert "--model.quantizer.init_args.temperature.init_args.steps=7" in cell.tokenizer.overrides(0)
+
+
+def test_an_argument_that_stands_for_none_is_refused() -> None:
+    stage = Stage(arguments={"model.quantizer.init_args.dim": "{model.width}"})
+    with pytest.raises(RegvqError, match=r"is to be that of model\.width, which"):
+        stage.overrides(0)
 
 
 def test_a_swept_value_is_a_row_each(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from regvq.configurable import build
 from regvq.data import ImageData
+from regvq.errors import RegvqError
 from regvq.evaluation.evaluation import Evaluation
 from regvq.evaluation.feature_choice import choose_features
 from regvq.evaluation.reconstructions import evaluate_reconstructions
@@ -56,12 +57,32 @@ class Stage:
         )
 
     def overrides(self, seed: int) -> list[str]:
-        """As the command line takes them."""
+        """As the command line takes them; ``"{other.key}"`` stands for the value of another argument.
+
+        Raises:
+            RegvqError: there is no such argument.
+        """
         written = (
             f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
-            for key, value in self.arguments.items()
+            for key, value in ((key, self._resolved(key)) for key in self.arguments)
         )
         return [f"--seed_everything={seed}", *written]
+
+    def budget(self) -> list[str]:
+        """For a reader of the figures: configurations, of each kind the last one, data and trainer."""
+        kinds = {name.partition("/")[0]: name for name in self.configs}
+        given = {
+            key: self._resolved(key) for key in self.arguments if key.startswith(("data.", "trainer."))
+        }
+        return [*kinds.values(), *(f"{key.rpartition('.')[2]} {value}" for key, value in given.items())]
+
+    def _resolved(self, key: str) -> Any:
+        value = self.arguments[key]
+        if not (isinstance(value, str) and value.startswith("{") and value.endswith("}")):
+            return value
+        if value[1:-1] not in self.arguments:
+            raise RegvqError(f"{key} is to be that of {value[1:-1]}, which the comparison does not set")
+        return self.arguments[value[1:-1]]
 
 
 @dataclass(frozen=True)
@@ -137,6 +158,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
         "better": better,
         "reference": found.as_json()["reference"],
         "images": found.images,
+        "budget": cell.tokenizer.budget(),
         "seconds": seconds,
         "notes": notes,
     }

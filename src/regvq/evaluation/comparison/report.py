@@ -37,7 +37,7 @@ def markdown(comparison: Comparison, rows: Sequence[Row], failures: Sequence[str
         cells = [_cell(members, name, name in best and members is best[name]) for name in figures]
         shown = [] if comparison.sweep is None else [str(value)]
         lines.append(f"| {' | '.join([row, *shown, str(len(members)), *cells])} |")
-    facts = _facts(comparison, rows)
+    facts = _facts(rows)
     missing = [f"- Failed: {failure}" for failure in failures]
     return "\n".join([f"# {comparison.title}", "", *lines, "", *facts, *missing, ""])
 
@@ -144,18 +144,16 @@ def _cell(members: Sequence[Row], name: str, best: bool) -> str:
     return f"**{text}**" if best else text
 
 
-def _facts(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
+def _facts(rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     source = first["reference"]
     seconds = [row["seconds"]["tokenizer"] for row in rows]
-    arguments = comparison.shared.arguments.items()
-    budget = [f"{key} {value}" for key, value in arguments if key.startswith(("trainer.", "data."))]
+    budget = [item for item in first["budget"] if all(item in row["budget"] for row in rows)]
     few = "" if min(map(len, grouped(rows).values())) >= 3 else " Fewer than three seeds: exploratory."
     return [
         f"Mean over seeds ± standard deviation, best mean in bold.{few}",
         "",
-        f"- Budget: {', '.join([*comparison.shared.configs, *budget])}; "
-        f"{min(seconds):.0f} to {max(seconds):.0f} s a tokenizer.",
+        f"- Budget: {', '.join(budget)}; {min(seconds):.0f} to {max(seconds):.0f} s a tokenizer.",
         f"- {first['images']} validation images of {source['size'][1]} x {source['size'][0]} px; features: "
         f"{source['features']}, weights {source['weights']}.",
         *(f"- {note}" for note in dict.fromkeys(note for row in rows for note in row["notes"])),

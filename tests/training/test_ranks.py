@@ -1,0 +1,158 @@
+"""Trainings on two processes, as torchrun starts them: what one process with the joined batch learns."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from regvq.data import ImageDataModule
+from regvq.data.module import ValidationOrder
+from regvq.data.scenes import ScenesData
+from regvq.errors import RegvqError
+
+STEPS = 6
+TOKENIZER = {
+    "model": {
+        "backbone": {"class_path": "regvq.nets.IdentityBackbone", "init_args": {"downsampling": 4}},
+        "quantizer": {
+            "class_path": "regvq.quantizers.RegularizedVectorQuantizer",
+            # No place is sampled: each rank has its own chance, which one process cannot repeat.
+            "init_args": {"codebook_size": 32, "dim": 8, "mask_ratio": 0.0},
+        },
+    },
+    "data": {
+        "dataset": {
+            "class_path": "regvq.data.scenes.ScenesData",
+            "init_args": {"size": 16, "train_length": 64, "val_length": 9},
+        },
+        "val_batch_size": 4,
+    },
+    "trainer": {
+        "accelerator": "cpu",
+        "max_steps": STEPS,
+        "val_check_interval": 3,
+        "check_val_every_n_epoch": None,
+        "log_every_n_steps": 1,
+        "gradient_clip_val": 1.0,
+    },
+}
+RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def run(arguments: list[str], ranks: int) -> None:
+    """Under torchrun where there are several ranks."""
+    launcher = ["-m", "torch.distributed.run"] if ranks > 1 else []
+    done = subprocess.run(
+        [sys.executable, *launcher, *arguments],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def logged(run: Path, column: str) -> dict[int, float]:
+    """A logged value by its step."""
+    found = {}
+    for path in sorted(run.glob("logs/version_*/metrics.csv")):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            if row.get(column):
+                found[int(row["step"])] = float(row[column])
+    return found
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training on one process and on two."""
+    folder = tmp_path_factory.mktemp("ranks")
+    (folder / "tokenizer.yaml").write_text(yaml.safe_dump(TOKENIZER))
+    command = ["-m", "regvq", "fit-tokenizer", "--config", str(folder / "tokenizer.yaml")]
+    run([*command, "--data.batch_size=8", "--output", str(folder / "one")], ranks=1)
+    command = ["--standalone", "--nproc-per-node=2", *command, "--data.batch_size=4", *RANKS]
+    run([*command, "--output", str(folder / "two")], ranks=2)
+    return folder
+
+
+def test_two_ranks_have_the_loss_curve_of_the_joined_batch(runs: Path) -> None:
+    trained = ("train/loss", "train/reconstruction", "train/quantizer/prior", "train/perplexity")
+    for column in (*trained, "val/psnr", "val/usage", "val/l1"):
+        one, two = logged(runs / "one", column), logged(runs / "two", column)
+        assert len(one) >= 2
+        # Sums over a batch are taken in another order: roundings of float32, and what they grow to.
+        assert two == pytest.approx(one, rel=2e-4), column
+
+
+def test_two_ranks_learn_the_same_tokenizer(runs: Path) -> None:
+    one, two = (load_file(runs / name / "tokenizer" / "model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4, msg=name)
+    codes = []
+    from regvq.tokenizers import ImageTokenizer
+
+    images = torch.stack([sample["image"] for sample in ScenesData(16, 8, 9).val()])
+    for name in ("one", "two"):
+        codes.append(ImageTokenizer.from_pretrained(runs / name / "tokenizer").encode(images))
+    assert torch.equal(*codes)
+
+
+def test_the_second_rank_says_nothing(runs: Path) -> None:
+    assert (runs / "two" / "config.yaml").is_file()
+    assert len(list(runs.glob("two/logs/version_*"))) == 1
+
+
+DYING = """
+import os, signal, sys
+from regvq.training.callbacks import LastCheckpoint
+
+save = LastCheckpoint._save
+def dying(self, trainer):
+    save(self, trainer)
+    if trainer.global_step == 3 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        trainer.strategy.barrier()  # the checkpoint is whole
+        if trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+LastCheckpoint._save = dying
+
+from regvq.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_killed_rank_goes_on_from_the_last_checkpoint(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    command = ["fit-tokenizer", "--config", str(runs / "tokenizer.yaml"), "--data.batch_size=4", *RANKS]
+    launcher = ["--standalone", "--nproc-per-node=2", "--max-restarts=1", str(tmp_path / "dying.py")]
+    run([*launcher, *command, "--output", str(tmp_path / "killed")], ranks=2)
+    assert len(list(tmp_path.glob("killed/logs/version_*"))) == 2  # it did start twice
+    one, two = (
+        load_file(folder / "tokenizer" / "model.safetensors")
+        for folder in (runs / "two", tmp_path / "killed")
+    )
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_every_image_is_validated_once(ranks: int) -> None:
+    dataset = ScenesData(16, 8, 10).val()
+    seen = [item for rank in range(ranks) for item in ValidationOrder(dataset, rank, ranks)]
+    assert sorted(seen) == list(range(10))
+
+
+def test_a_rank_without_validation_images_is_told() -> None:
+    with pytest.raises(RegvqError, match=r"1 validation image\(s\) do not give each of 2 ranks one"):
+        ValidationOrder(ScenesData(16, 8, 1).val(), 0, 2)
+
+
+def test_alone_the_module_validates_all() -> None:
+    loader = ImageDataModule(ScenesData(16, 8, 5), val_batch_size=2).val_dataloader()
+    assert [len(batch["image"]) for batch in loader] == [2, 2, 1]
