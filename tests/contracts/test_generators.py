@@ -9,7 +9,7 @@ import torch
 
 import regvq
 import regvq.generators
-from regvq.conditions import ClassLabel, Condition, NoCondition
+from regvq.conditions import NULL, ClassLabel, Condition, LabelMap, NoCondition
 from regvq.errors import RegvqError
 from regvq.generators import UNKNOWN, Generator, TokenSource
 from regvq.types import SamplingOptions
@@ -195,6 +195,28 @@ def test_the_null_condition_is_the_dropped_condition(
     given = SamplingOptions(seed=2)
     explicit = generator.sample(generator.condition.null(2), 2, given)
     assert torch.equal(generator.sample(None, 2, given), explicit)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_are_hidden_one_by_one_in_training_alone(kind: type[Generator]) -> None:
+    condition = prepared(LabelMap)
+    generator = tiny(kind, condition, condition_dropout=0.0, condition_hidden=0.3)
+    seen: list[torch.Tensor] = []
+    original = generator.sequence_loss
+    generator.sequence_loss = lambda codes, ids: (seen.append(ids), original(codes, ids))[1]
+    ids = condition.of(Toy().batch(*[0, 1] * 100))
+    codes = codes_of(len(ids))
+    generator.train().loss(codes, ids)
+    generator.eval().loss(codes, ids)
+    hidden = (seen[0] == NULL) & (ids != NULL)
+    assert torch.equal(seen[0][~hidden], ids[~hidden])
+    shares = hidden.float().mean(1)
+    assert shares.mean().item() == pytest.approx(0.3, abs=0.04)
+    assert shares.min() < 0.1
+    assert shares.max() > 0.45
+    assert torch.equal(seen[1], ids)
+    with pytest.raises(RegvqError, match=r"condition_hidden must be in \[0, 0.5\], not 0.6"):
+        tiny(kind, condition, condition_hidden=0.6)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

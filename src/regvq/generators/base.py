@@ -42,7 +42,11 @@ class Generator(nn.Module, Configurable, ABC):
     in_steps: ClassVar[bool] = False
 
     def __init__(
-        self, condition: Condition, source: TokenSource, condition_dropout: float, condition_hidden: float
+        self,
+        condition: Condition,
+        source: TokenSource,
+        condition_dropout: float,
+        condition_hidden: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 <= condition_dropout < 1:
