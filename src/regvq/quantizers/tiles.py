@@ -2,12 +2,17 @@
 
 The tokens come in tiles of a few rows. The logits of a tile are made, used and overwritten by those of the
 next; the backward pass makes them again, and the noise from its seed. So memory grows with the tokens and
-with the codes, but not with their product. The readable form of the same maths, which builds the matrix, is
-``functional``; ``tests/quantizers/test_tiles.py`` holds this one to it.
+with the codes, but not with their product. On CUDA the kernels of ``triton_tiles`` do it. The readable form
+of the same maths, which builds the matrix, is ``functional``; ``tests/quantizers/test_tiles.py`` holds this
+one to it.
 """
 
+import functools
+import importlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -50,6 +55,10 @@ class GumbelNoise:
 
     def matrix(self, scores: Scores) -> Tensor:
         """All of it: ``[M, N]``, zero where there is none. Only the readable form needs it."""
+        kernels = _kernels(scores.latents)
+        if kernels is not None:
+            drawn: Tensor = kernels.noise_matrix(self, scores.codebook_size)
+            return drawn
         noise = scores.latents.new_zeros(len(scores), scores.codebook_size)
         order = self.order()
         for tile in _tiles(self.count, scores.codebook_size, noise.device.type):
@@ -74,6 +83,12 @@ def best_codes(scores: Scores) -> Tensor:
 @torch.no_grad()
 def choose(scores: Scores, noise: GumbelNoise | None = None) -> tuple[Tensor, Tensor]:
     """The best codes without and with noise: ``[M]`` int64 each."""
+    kernels = _kernels(scores.latents)
+    if kernels is not None:
+        found: tuple[Tensor, Tensor] = kernels.choose(
+            *_contiguous(scores.latents, scores.weight, scores.bias), noise
+        )
+        return found
     order, sampled = _order(noise)
     latents = scores.latents.detach()[order]
     best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
@@ -137,13 +152,18 @@ class _SoftGradients(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_means: Tensor | None, d_total: Tensor | None) -> tuple[Tensor | None, ...]:
         latents, weight, bias, values, slope = ctx.saved_tensors
+        d_slope = torch.zeros_like(slope) if d_total is None else d_total * slope
+        kernels = _kernels(latents)
+        if kernels is not None:
+            tensors = _contiguous(latents, weight, bias, values, d_slope, d_means)
+            given = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
+            return *kernels.soft_gradients(*tensors, ctx.noise, ctx.temperature, *given), *(None,) * 4
         noise, order, sampled = ctx.noise, *_order(ctx.noise)
         latents = latents[order]
         d_means = None if d_means is None else d_means[order]
         d_latents = torch.empty_like(latents)
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
-        d_slope = torch.zeros_like(slope) if d_total is None else d_total * slope
         for tile, logits, scratch in _logit_tiles(latents, weight, bias, sampled):
             if noise is not None and tile.stop <= sampled:
                 noise.add_to(logits, tile, scratch)
@@ -166,6 +186,29 @@ class _SoftGradients(torch.autograd.Function):
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
         return _restored(d_latents, order), d_weight, d_bias, None, None, None, None
+
+
+def _kernels(latents: Tensor) -> ModuleType | None:
+    """The same as kernels for the device, where there are some; ``None`` for the tiles of this module."""
+    if not latents.is_cuda or latents.dtype != torch.float32:
+        return None
+    return _triton()
+
+
+@functools.cache
+def _triton() -> ModuleType | None:
+    try:
+        return importlib.import_module("regvq.quantizers.triton_tiles")
+    except ImportError as error:
+        warnings.warn(
+            f"Triton cannot be imported ({error}): quantizers take their slower way on the GPU",
+            stacklevel=2,
+        )
+        return None
+
+
+def _contiguous(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    return tuple(None if tensor is None else tensor.detach().contiguous() for tensor in tensors)
 
 
 def _logit_tiles(

@@ -174,7 +174,8 @@ class ModelTraining(LightningModule, ABC):
 
         Between two written steps the progress shows those of the first rank, for a mean makes all wait.
         """
-        if ranks.world_size() > 1 and (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        trainer: Any = self.trainer  # it has the attribute, its type does not say so
+        if ranks.world_size() > 1 and (self.global_step + 1) % trainer.log_every_n_steps == 0:
             means = sum_over_ranks(torch.stack([value.float() for value in values.values()]))
             values = dict(zip(values, means / ranks.world_size(), strict=True))
         self.log_values("train", values, batch_size=batch_size)
