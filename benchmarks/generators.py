@@ -54,7 +54,7 @@ RUNS = {
     "diffusion/label-map-4x": Run(1500, SamplingOptions(top_k=1, parallel=True)),
     "autoregressive/caption": Run(4000, SamplingOptions(top_p=0.9, guidance=4.0)),
     "diffusion/caption": Run(4000, SamplingOptions(top_p=0.9, guidance=2.0, parallel=True)),
-    "autoregressive/class-label": Run(2000, SamplingOptions(top_p=0.9, guidance=2.0)),
+    "autoregressive/class-label": Run(2000, SamplingOptions(top_p=0.9, guidance=4.0)),
     "diffusion/class-label": Run(4500, SamplingOptions(top_p=0.9, guidance=2.0, steps=50)),
 }
 SIZE, CODES = 48, 256

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trainings at once; they share the cores (default: 1)",
     )
     parser.add_argument("--seeds", type=int, nargs="+", metavar="S", help="instead of the file's")
+    parser.add_argument(
+        "--count",
+        type=image_arguments.positive,
+        metavar="N",
+        help="validation images that are measured, instead of the file's count",
+    )
     add_feature_arguments(parser)
     parser.set_defaults(rest=[])
 
@@ -73,6 +79,8 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
 
     if args.seeds:
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(args.seeds)))
+    if args.count:
+        comparison = replace(comparison, count=args.count)
     threads = max(1, (os.cpu_count() or 1) // args.jobs)
     cache = args.cache.expanduser()
     wanted = {
