@@ -6,15 +6,17 @@ A run is ``KIND/CONDITION``, e.g. ``diffusion/caption``. First a Reg-VQ tokenize
 their tokens are cached, once; then each run trains from the shipped configurations for the steps of
 ``RUNS``, and is measured on held-out scenes, whose combinations of colour, object and place training never
 showed, as the scenes' oracle reads them. The ceiling is the oracle on the tokenizer's reconstructions. What
-has been run is kept in ``--output`` and not run again. The exit status is 1 where a bar is missed, or a
-training took longer than it may.
+has been run is kept in ``--output`` and not run again; other options of sampling are measured without
+another training. The exit status is 1 where a bar is missed, or a training took longer than it may.
 """
 
 import argparse
+import hashlib
+import json
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -23,6 +25,8 @@ import regvq
 from regvq.data.scenes import ScenesData
 from regvq.evaluation.adherence import adherence, held_out_scenes
 from regvq.evaluation.comparison.jobs import Row, run_missing, write_json
+from regvq.files import write_bytes
+from regvq.generators import Generator
 from regvq.tokenizers import write_cache
 from regvq.training.generator_cli import train_generator
 from regvq.training.precision import fast_cpu_precision
@@ -84,11 +88,13 @@ def make_tokens(folder: Path, steps: int, scenes: int) -> None:
     write_cache(folder / "tokens", tokenizer, ScenesData(SIZE, scenes, 256), shard_size=1024)
 
 
-def run(name: str, folder: Path, steps: int, scenes: int, threads: int) -> Row:
-    """Trains and measures one generator."""
-    torch.set_num_threads(threads)
+def trained(name: str, folder: Path, steps: int) -> tuple[Generator, float]:
+    """A generator and the seconds that its training took, which is done where it has not been done."""
     kind, condition = name.split("/")
     output = folder / f"{kind}-{condition}-{steps}"
+    clock = output / "seconds.json"
+    if clock.is_file():
+        return regvq.load_generator(output / "generator"), float(json.loads(clock.read_text()))
     shutil.rmtree(output, ignore_errors=True)
     start = time.perf_counter()
     generator = train_generator(
@@ -105,11 +111,21 @@ def run(name: str, folder: Path, steps: int, scenes: int, threads: int) -> Row:
         ],
     )
     seconds = time.perf_counter() - start
+    write_bytes(clock, json.dumps(seconds).encode())
+    return generator, seconds
+
+
+def run(name: str, folder: Path, steps: int, scenes: int, threads: int) -> Row:
+    """Trains and measures one generator."""
+    torch.set_num_threads(threads)
+    condition = name.partition("/")[2]
+    generator, seconds = trained(name, folder, steps)
     tokenizer = regvq.load_tokenizer(folder / "tokenizer" / "tokenizer")
     figures = adherence(generator, tokenizer, held_out_scenes(scenes, SIZE), RUNS[name].options)
     return {
         "run": name,
         "steps": steps,
+        "options": asdict(RUNS[name].options),
         "seconds": seconds,
         "threads": threads,
         "figure": figures.figure,
@@ -155,7 +171,8 @@ def main() -> int:
     wanted = {}
     for name in arguments.runs or RUNS:
         steps, scenes = (2, 8) if quick else (RUNS[name].steps, 256)
-        path = folder / f"{name.replace('/', '-')}-{steps}.json"
+        options = hashlib.sha256(repr(RUNS[name].options).encode()).hexdigest()[:8]
+        path = folder / f"{name.replace('/', '-')}-{steps}-{options}.json"
         wanted[path] = (run, (name, folder, steps, scenes, threads))
     rows = run_missing(wanted, arguments.jobs, lambda row: print(table([row]), flush=True))
     print(f"\n{table(rows)}")
