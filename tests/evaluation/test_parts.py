@@ -1,6 +1,7 @@
 """Work in parts: each done once, by one process or by several, and not again after an interruption."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
     found = in_parts(tmp_path / "x", 10, fragile, size=4)
     assert seen == [0, -1, 4, 8]
     assert int(summed(found, "sum")) == 45
+
+
+def test_another_command_may_remove_the_folder(tmp_path: Path) -> None:
+    def swept(numbers: Sequence[int]) -> dict[str, Tensor]:
+        shutil.rmtree(tmp_path / "x", ignore_errors=True)
+        return squares(numbers)
+
+    found = in_parts(tmp_path / "x", 10, swept, size=4)
+    assert torch.cat([part["rows"] for part in found]).tolist() == [number**2 for number in range(10)]
 
 
 def test_a_damaged_part_is_done_again(tmp_path: Path) -> None:

@@ -39,25 +39,34 @@ def in_parts(
     numbers, size = range(count), size or PART
     parts = [numbers[start : start + size] for start in range(0, count, size)]
     files = [folder / f"{number:05d}.safetensors" for number in range(len(parts))]
+    found: dict[int, Tensors] = {}
     for number in ranks.share(range(len(parts))):
-        if _read(files[number]) is None:
-            try:
-                write_bytes(files[number], save(work(parts[number])))
-            except OSError as error:
-                raise RegvqError(
-                    f"{folder} cannot be written ({error.strerror}): give another --cache"
-                ) from None
+        found[number] = _read(files[number]) or _done(work, parts[number], files[number])
     ranks.wait_for_all()
-    found = [part for file in files if (part := _read(file)) is not None]
+    for number, part in enumerate(parts):
+        # Another command that measures the same may have finished, and have removed the folder.
+        found[number] = found.get(number) or _read(files[number]) or work(part)
     ranks.wait_for_all()
     if ranks.rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)
-    return found
+    return [found[number] for number in range(len(parts))]
 
 
 def summed(parts: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
     """The sum of one tensor over all parts."""
     return torch.stack([part[name] for part in parts]).sum(0)
+
+
+def _done(work: Callable[[Sequence[int]], Tensors], part: Sequence[int], file: Path) -> Tensors:
+    """A part, which is written as well."""
+    tensors = work(part)
+    try:
+        write_bytes(file, save(tensors))
+    except OSError as error:
+        raise RegvqError(
+            f"{file.parent} cannot be written ({error.strerror}): give another --cache"
+        ) from None
+    return tensors
 
 
 def _read(path: Path) -> Tensors | None:
