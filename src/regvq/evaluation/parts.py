@@ -10,7 +10,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from regvq import ranks
-from regvq.errors import RegvqError
 from regvq.files import write_bytes
 
 PART = 1024
@@ -60,12 +59,7 @@ def summed(parts: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
 def _done(work: Callable[[Sequence[int]], Tensors], part: Sequence[int], file: Path) -> Tensors:
     """A part, which is written as well."""
     tensors = work(part)
-    try:
-        write_bytes(file, save(tensors))
-    except OSError as error:
-        raise RegvqError(
-            f"{file.parent} cannot be written ({error.strerror}): give another --cache"
-        ) from None
+    write_bytes(file, save(tensors))
     return tensors
 
 

@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 
 from regvq import ranks
 from regvq.data import Sample
-from regvq.errors import RegvqError
 from regvq.evaluation.distributions import FeatureSet, features_of, joined
 from regvq.evaluation.image_batches import image_batches, names_from_bytes, names_to_bytes
 from regvq.evaluation.parts import Tensors, in_parts
@@ -132,10 +131,7 @@ def reference_features(
         tensors = {"rows": features.rows.contiguous()}
         if features.logits is not None:
             tensors["logits"] = features.logits.contiguous()
-        try:
-            write_bytes(path, save(tensors, {"reference": json.dumps(asdict(reference))}))
-        except OSError as error:
-            raise RegvqError(f"{path} cannot be written ({error.strerror}): give another --cache") from None
+        write_bytes(path, save(tensors, {"reference": json.dumps(asdict(reference))}))
     return features
 
 
