@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from regvq.data import ImageDataModule
 from regvq.data.module import ValidationOrder
 from regvq.data.scenes import ScenesData
 from regvq.errors import RegvqError
+from regvq.training.cli_arguments import resolve
+from regvq.training.run_folder import RunFolder
 
 STEPS = 6
 TOKENIZER = {
@@ -110,35 +113,19 @@ def test_the_second_rank_says_nothing(runs: Path) -> None:
     assert len(list(runs.glob("two/logs/version_*"))) == 1
 
 
-DYING = """
-import os, signal, sys
-from regvq.training.callbacks import LastCheckpoint
-
-save = LastCheckpoint._save
-def dying(self, trainer):
-    save(self, trainer)
-    if trainer.global_step == 3 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        trainer.strategy.barrier()  # the checkpoint is whole
-        if trainer.global_rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-LastCheckpoint._save = dying
-
-from regvq.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_a_killed_rank_goes_on_from_the_last_checkpoint(runs: Path, tmp_path: Path) -> None:
-    (tmp_path / "dying.py").write_text(DYING)
-    command = ["fit-tokenizer", "--config", str(runs / "tokenizer.yaml"), "--data.batch_size=4", *RANKS]
-    launcher = ["--standalone", "--nproc-per-node=2", "--max-restarts=1", str(tmp_path / "dying.py")]
-    run([*launcher, *command, "--output", str(tmp_path / "killed")], ranks=2)
-    assert len(list(tmp_path.glob("killed/logs/version_*"))) == 2  # it did start twice
-    one, two = (
-        load_file(folder / "tokenizer" / "model.safetensors")
-        for folder in (runs / "two", tmp_path / "killed")
-    )
-    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+def test_processes_that_were_started_again_resume(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    shutil.copytree(runs / "two", tmp_path / "two")
+    assert "--resume" in resolve(["--output", str(tmp_path / "two")])
+    RunFolder(tmp_path / "two").require(resume=True)
+    (tmp_path / "two" / "checkpoints" / "last.ckpt").unlink()
+    assert "--resume" not in resolve(["--output", str(tmp_path / "two")])
+    RunFolder(tmp_path / "two").require(resume=False)  # nothing was saved that could be lost
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    with pytest.raises(RegvqError, match="is not empty"):
+        RunFolder(tmp_path / "two").require(resume=False)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
