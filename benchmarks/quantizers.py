@@ -4,9 +4,10 @@
 
 Beside this package's quantizers take turns those of the package vector-quantize-pytorch, and Reg-VQ in its
 readable form, which builds the token-by-code matrix. Every step has latents of its own. The time is the
-median over the rounds. The floor is what cannot be avoided: products of all tokens with all codes, one
-forward for a nearest neighbour, and two backward where a softmax has a gradient, each at the speed that
-this run measures of one such product. The exit status is 1 where a bar is missed.
+median over the rounds. The floor counts the products of all tokens with all codes that a step without
+that matrix needs, each at the speed that this run measures of one: the logits; where a softmax has a
+gradient, the logits again and the gradient of the latents; in the paper's form also those of the means and
+of the weights. The exit status is 1 where a bar is missed.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ from vector_quantize_pytorch import SimVQ, VectorQuantize
 from measuring import Bar, extra_memory, finish, fresh_memory, machine, spread, take_turns
 from regvq.quantizers import (
     EMAVectorQuantizer,
+    GumbelQuantizer,
     Quantizer,
     RegularizedVectorQuantizer,
     VectorQuantizer,
@@ -32,8 +35,10 @@ from regvq.quantizers.composed import Choice
 from regvq.quantizers.scores import Scores
 
 LIBRARY, READABLE = "library VQ", "Reg-VQ, readable"
-LARGEST_READABLE = 2**28
-"""Entries of a matrix that the readable form can still afford."""
+LARGEST = 2**29
+"""Entries of the largest token-by-code matrix that is built: 2 GB, several times."""
+
+Row = dict[str, Any]
 
 
 class Readable(RegularizedVectorQuantizer):
@@ -47,11 +52,12 @@ class Readable(RegularizedVectorQuantizer):
         best, chosen = logits.argmax(1), noisy.argmax(1)
         kl, slope, stats = self._prior(chosen)
         posterior = (noisy / self.temperature(step)).softmax(1)
+        needed = self.straight_through.needs_softmax
         prior = self.prior_weight(step) * (kl + functional.prior_gradient(posterior, slope) / len(scores))
         return Choice(
             codes=chosen.view(batch, -1),
             best_codes=best.view(batch, -1),
-            expected=functional.expected_gradient(posterior, codes),
+            expected=functional.expected_gradient(posterior, codes) if needed else None,
             losses={"prior": prior},
             stats=stats,
             mask=noise.mask.view(batch, -1),
@@ -65,25 +71,26 @@ class Contestant:
     Attributes:
         make: from the number of codes and their dimension.
         products: of all tokens with all codes that its step cannot do without.
-        ours: whether it is of this package.
+        writes_out: whether it builds the token-by-code matrix.
     """
 
     make: Callable[[int, int], nn.Module]
     products: int
-    ours: bool = True
+    writes_out: bool = False
 
 
 CONTESTANTS = {
-    LIBRARY: Contestant(lambda size, dim: VectorQuantize(dim=dim, codebook_size=size), 1, ours=False),
-    "library SimVQ": Contestant(lambda size, dim: SimVQ(dim=dim, codebook_size=size), 1, ours=False),
+    LIBRARY: Contestant(lambda size, dim: VectorQuantize(dim=dim, codebook_size=size), 1, True),
+    "library SimVQ": Contestant(lambda size, dim: SimVQ(dim=dim, codebook_size=size), 1, True),
     "VQ": Contestant(VectorQuantizer, 1),
     "EMA-VQ": Contestant(EMAVectorQuantizer, 1),
+    "Gumbel": Contestant(GumbelQuantizer, 5, True),
     "Reg-VQ": Contestant(RegularizedVectorQuantizer, 3),
     "Reg-VQ, no mask": Contestant(
         lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 3
     ),
-    "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 4),
-    READABLE: Contestant(Readable, 3),
+    "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 5),
+    READABLE: Contestant(Readable, 3, True),
 }
 BARS = {
     "cpu": (
@@ -134,20 +141,19 @@ def product_seconds(size: int, tokens: int, dim: int, rounds: int, device: str) 
     return min(take_turns({"product": run}, rounds, device)["product"])
 
 
-def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[dict[str, object]]:
+def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[Row]:
     """A row for every contestant at one codebook size."""
     quantizers = {
         name: contestant.make(size, dim).to(device).train()
         for name, contestant in CONTESTANTS.items()
-        if contestant.ours or tokens * size <= LARGEST_READABLE * 2
-        if name != READABLE or tokens * size <= LARGEST_READABLE
+        if tokens * size <= LARGEST or not contestant.writes_out
     }
     steps = {
         name: lambda one=one: training_step(one, tokens, dim, device) for name, one in quantizers.items()
     }
     seconds = take_turns(steps, rounds, device, warm=2)
     product = product_seconds(size, tokens, dim, rounds, device)
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for name, times in seconds.items():
         extra = extra_memory(steps[name], device)
         middle = statistics.median(times)
@@ -181,30 +187,30 @@ def encode_bar(size: int, tokens: int, dim: int, rounds: int, device: str) -> Ba
     return Bar(f"encode over one product, N = {size}", ratio, ENCODE)
 
 
-def bars(rows: list[dict[str, object]], device: str) -> list[Bar]:
+def bars(rows: list[Row], device: str) -> list[Bar]:
     """What is asked of the rows."""
     by_name = {(row["quantizer"], row["codebook_size"]): row for row in rows}
     found = []
     for name, other, size, figure, bound in BARS[device]:
         one, two = by_name[name, size][figure], by_name[other, size][figure]
         if one is not None:
-            ratio = float(str(one)) / float(str(two))
-            found.append(Bar(f"{name} over {other}, N = {size}, {figure}", ratio, bound))
+            found.append(Bar(f"{name} over {other}, N = {size}, {figure}", one / two, bound))
     if device == "cuda":
-        extra = float(str(by_name["Reg-VQ", SIZES["cuda"][-1]]["megabytes"]))
+        extra = by_name["Reg-VQ", SIZES["cuda"][-1]]["megabytes"]
         found.append(Bar(f"Reg-VQ, N = {SIZES['cuda'][-1]}, megabytes", extra, EXTRA))
     return found
 
 
-def show(rows: list[dict[str, object]]) -> None:
+def show(rows: list[Row]) -> None:
     """A table of one codebook size."""
-    base = float(str(rows[0]["milliseconds"]))
+    base = next((row["milliseconds"] for row in rows if row["quantizer"] == LIBRARY), None)
     for row in rows:
-        value, floor = float(str(row["milliseconds"])), float(str(row["floor_milliseconds"]))
-        extra = "-" if row["megabytes"] is None else f"{float(str(row['megabytes'])):.0f}"
+        value, extra = row["milliseconds"], row["megabytes"]
+        to_library = "-" if base is None else f"{value / base:.2f}"
         print(
-            f"{row['quantizer']:<26}{row['codebook_size']:>8}{value:>10.1f}{float(str(row['spread'])):>8.1f}"
-            f"{value / base:>9.2f}{value / floor:>9.2f}{extra:>8}"
+            f"{row['quantizer']:<26}{row['codebook_size']:>8}{value:>10.1f}{row['spread']:>8.1f}"
+            f"{to_library:>9}{value / row['floor_milliseconds']:>9.2f}"
+            f"{'-' if extra is None else f'{extra:.0f}':>8}"
         )
 
 
@@ -225,7 +231,7 @@ def main() -> int:
     print(f"{tokens} tokens, {arguments.dim} dimensions, forward and backward, median of {rounds} rounds")
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     print(f"{'quantizer':<26}{'codes':>8}{'ms':>10}{'+-':>8}{'library':>9}{'floor':>9}{'MB':>8}")
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     judged: list[Bar] = []
     for size in SIZES[device]:
         measured = measure(size, tokens, arguments.dim, rounds, device)

@@ -75,9 +75,10 @@ def claim(folder: Path, record: str, facts: dict[str, Any], what: str) -> None:
         changed = {name: before[name] for name in now if before[name] != now[name]}
     except (ValueError, KeyError, TypeError):
         raise RegvqError(f"{path} is damaged or of another version: give another output folder") from None
-    for name, value in changed.items():
+    if changed:
+        name = next(iter(changed))
         raise RegvqError(
-            f"{folder} holds a {what} with another {name} ({value}, now {now[name]}): "
+            f"{folder} holds a {what} with another {name} ({changed[name]}, now {now[name]}): "
             "give another output folder"
         )
 

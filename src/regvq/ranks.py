@@ -41,7 +41,8 @@ def wait_for_all() -> None:
 
 def launched() -> int:
     """How many processes ``torchrun`` has started, before they have met; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    # The size alone may be left in the environment of a batch job by others.
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def restarted() -> bool:

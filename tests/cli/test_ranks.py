@@ -138,6 +138,7 @@ def test_what_cannot_be_shared_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     places = {"TOKENIZER": str(tokenizer), "GENERATOR": str(generator)}
     status, _, said = regvq(*[places.get(word, word) for word in command])
     assert status == 2

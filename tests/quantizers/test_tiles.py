@@ -33,7 +33,9 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "_FEWEST_ROWS", 16)
 
 
-def case(head: Callable[[], Head], dtype: torch.dtype, kept: torch.dtype | None = None) -> list[Tensor]:
+def case(
+    head: Callable[[], Head], dtype: torch.dtype, kept: torch.dtype | None = None
+) -> tuple[list[Tensor], Scores]:
     """Latents, codes and the head's own parameters as leaves, and the scores of them."""
     torch.manual_seed(0)
     built = head()

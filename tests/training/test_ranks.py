@@ -113,6 +113,28 @@ def test_the_second_rank_says_nothing(runs: Path) -> None:
     assert len(list(runs.glob("two/logs/version_*"))) == 1
 
 
+def test_two_ranks_learn_the_same_generator(runs: Path) -> None:
+    generator = {
+        "class_path": "regvq.generators.AutoregressiveGenerator",
+        "init_args": {"dim": 16, "layers": 1, "heads": 2, "hidden": 32},
+    }
+    content = {
+        "model": {"generator": generator, "muon": {"learning_rate": 1.0e-2}},
+        "data": TOKENIZER["data"],
+        "trainer": TOKENIZER["trainer"],
+    }
+    (runs / "generator.yaml").write_text(yaml.safe_dump(content))
+    command = ["-m", "regvq", "fit-generator", "--config", str(runs / "generator.yaml")]
+    command += ["--config", "condition/none", f"--model.tokenizer={runs / 'one' / 'tokenizer'}"]
+    run([*command, "--data.batch_size=8", "--output", str(runs / "alone")], ranks=1)
+    command = ["--standalone", "--nproc-per-node=2", *command, "--data.batch_size=4", *RANKS]
+    run([*command, "--output", str(runs / "shared")], ranks=2)
+    for column in ("train/loss", "val/bits_per_token"):
+        one, two = logged(runs / "alone", column), logged(runs / "shared", column)
+        assert len(one) >= 2
+        assert two == pytest.approx(one, rel=2e-4), column
+
+
 def test_processes_that_were_started_again_resume(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

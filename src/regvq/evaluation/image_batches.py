@@ -1,7 +1,6 @@
 """Images of a data set in batches."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -46,16 +45,6 @@ def image_batches(
         if damaged is not None:
             damaged.update(names)
         yield images
-
-
-def names_to_bytes(names: Iterable[str]) -> Tensor:
-    """Names as a tensor of bytes, to lie in a file beside other tensors."""
-    return torch.frombuffer(bytearray(json.dumps(sorted(names)).encode()), dtype=torch.uint8)
-
-
-def names_from_bytes(parts: Iterable[Tensor]) -> set[str]:
-    """The names in all of several."""
-    return {name for part in parts for name in json.loads(part.numpy().tobytes())}
 
 
 def damage_notes(damaged: set[str]) -> list[str]:

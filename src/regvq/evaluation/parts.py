@@ -1,7 +1,8 @@
 """Work on many images in parts: shared by processes that work together, kept until all parts are there."""
 
+import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -54,6 +55,16 @@ def in_parts(
 def summed(parts: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
     """The sum of one tensor over all parts."""
     return torch.stack([part[name] for part in parts]).sum(0)
+
+
+def names_to_bytes(names: Iterable[str]) -> Tensor:
+    """Names as a tensor of bytes, so that a part can hold them."""
+    return torch.frombuffer(bytearray(json.dumps(sorted(names)).encode()), dtype=torch.uint8)
+
+
+def names_from_bytes(parts: Iterable[Tensor]) -> set[str]:
+    """The names in all of several."""
+    return {name for part in parts for name in json.loads(part.numpy().tobytes())}
 
 
 def _done(work: Callable[[Sequence[int]], Tensors], part: Sequence[int], file: Path) -> Tensors:

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from regvq import ranks
 from regvq.data import Sample
 from regvq.evaluation.distributions import FeatureSet, features_of, joined
-from regvq.evaluation.image_batches import image_batches, names_from_bytes, names_to_bytes
-from regvq.evaluation.parts import Tensors, in_parts
+from regvq.evaluation.image_batches import image_batches
+from regvq.evaluation.parts import Tensors, in_parts, names_from_bytes, names_to_bytes
 from regvq.files import write_bytes
 from regvq.nets import FeatureNet
 

@@ -22,15 +22,9 @@ from regvq.evaluation.distributions import (
     require_library,
 )
 from regvq.evaluation.evaluation import Evaluation
-from regvq.evaluation.image_batches import (
-    damage_notes,
-    images_to_take,
-    names_from_bytes,
-    names_to_bytes,
-    spread,
-)
+from regvq.evaluation.image_batches import damage_notes, images_to_take, spread
 from regvq.evaluation.measurement import Measurement
-from regvq.evaluation.parts import Tensors, in_parts, summed
+from regvq.evaluation.parts import Tensors, in_parts, names_from_bytes, names_to_bytes, summed
 from regvq.evaluation.references import describe_reference, reference_features
 from regvq.evaluation.tokenizer import EvalMode
 from regvq.generators import Generator

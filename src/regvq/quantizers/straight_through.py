@@ -74,4 +74,5 @@ class SoftmaxStraightThrough(StraightThrough):
         super().__init__(commitment)
 
     def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
-        return chosen if expected is None else chosen + expected
+        assert expected is not None  # it needs the softmax, and says so
+        return chosen + expected

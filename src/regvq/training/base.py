@@ -169,15 +169,17 @@ class ModelTraining(LightningModule, ABC):
         """The one place where log keys are formed: ``<part>/<name>``."""
         self.log_dict({f"{part}/{name}": value.float() for name, value in values.items()}, **options)
 
-    def log_step(self, values: dict[str, Tensor], batch_size: int) -> None:
-        """Logs a training step's values; over several ranks their mean, where it is written.
+    def log_step(self, loss: Tensor, values: dict[str, Tensor], batch_size: int) -> None:
+        """Logs a training step's loss and values; over several ranks their mean, where it is written.
 
         Between two written steps the progress shows those of the first rank, for a mean makes all wait.
         """
+        values = {"loss": loss.detach(), **values}
         trainer: Any = self.trainer  # it has the attribute, its type does not say so
         if ranks.world_size() > 1 and (self.global_step + 1) % trainer.log_every_n_steps == 0:
             means = sum_over_ranks(torch.stack([value.float() for value in values.values()]))
             values = dict(zip(values, means / ranks.world_size(), strict=True))
+        self.log_values("train", {"loss": values.pop("loss")}, batch_size=batch_size, prog_bar=True)
         self.log_values("train", values, batch_size=batch_size)
 
     @property

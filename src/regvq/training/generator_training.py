@@ -125,7 +125,7 @@ class GeneratorTraining(ModelTraining):
         loss = self.model.loss(codes, self.model.condition.of(batch))
         self.count_batch(loss.terms)
         total: Tensor = loss.total
-        self.log_step({"loss": total.detach(), **self.terms, **loss.stats}, len(codes))
+        self.log_step(total, {**self.terms, **loss.stats}, len(codes))
         return total
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

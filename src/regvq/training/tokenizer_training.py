@@ -101,8 +101,7 @@ class TokenizerTraining(ModelTraining):
         loss = self.objective(images, output, self.global_step, last_layer)
         self.count_batch(loss.terms)
         total: Tensor = loss.total
-        values = {"loss": total.detach(), **self.terms, **loss.stats, **output.quantizer.stats}
-        self.log_step(values, len(images))
+        self.log_step(total, {**self.terms, **loss.stats, **output.quantizer.stats}, len(images))
         return total
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
