@@ -46,7 +46,14 @@ TOKENIZER = {
     },
 }
 RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+ROOT = Path(__file__).parents[2]
+"""On the path of the started processes, which use classes of ``tests.support``."""
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+}
 
 
 def run(arguments: list[str], ranks: int) -> None:
@@ -113,26 +120,36 @@ def test_the_second_rank_says_nothing(runs: Path) -> None:
     assert len(list(runs.glob("two/logs/version_*"))) == 1
 
 
-def test_two_ranks_learn_the_same_generator(runs: Path) -> None:
-    generator = {
-        "class_path": "regvq.generators.AutoregressiveGenerator",
-        "init_args": {"dim": 16, "layers": 1, "heads": 2, "hidden": 32},
-    }
-    content = {
-        "model": {"generator": generator, "muon": {"learning_rate": 1.0e-2}},
-        "data": TOKENIZER["data"],
-        "trainer": TOKENIZER["trainer"],
-    }
-    (runs / "generator.yaml").write_text(yaml.safe_dump(content))
-    command = ["-m", "regvq", "fit-generator", "--config", str(runs / "generator.yaml")]
+GENERATORS = {
+    "autoregressive": {"class_path": "regvq.generators.AutoregressiveGenerator", "muon": True},
+    # Each rank has its own times and noise, which one process cannot repeat; these belong to places.
+    "diffusion": {"class_path": "tests.support.placed_chance.PlacedChance", "muon": False},
+}
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_two_ranks_learn_the_same_generator(kind: str, runs: Path) -> None:
+    network = {"dim": 16, "layers": 1, "heads": 2, "hidden": 32}
+    model = {"generator": {"class_path": GENERATORS[kind]["class_path"], "init_args": network}}
+    if GENERATORS[kind]["muon"]:
+        model["muon"] = {"learning_rate": 1.0e-2}
+    content = {"model": model, "data": TOKENIZER["data"], "trainer": TOKENIZER["trainer"]}
+    (runs / f"{kind}.yaml").write_text(yaml.safe_dump(content))
+    command = ["-m", "regvq", "fit-generator", "--config", str(runs / f"{kind}.yaml")]
     command += ["--config", "condition/none", f"--model.tokenizer={runs / 'one' / 'tokenizer'}"]
-    run([*command, "--data.batch_size=8", "--output", str(runs / "alone")], ranks=1)
+    alone, shared = runs / f"{kind}-alone", runs / f"{kind}-shared"
+    run([*command, "--data.batch_size=8", "--output", str(alone)], ranks=1)
     command = ["--standalone", "--nproc-per-node=2", *command, "--data.batch_size=4", *RANKS]
-    run([*command, "--output", str(runs / "shared")], ranks=2)
-    for column in ("train/loss", "val/bits_per_token"):
-        one, two = logged(runs / "alone", column), logged(runs / "shared", column)
+    run([*command, "--output", str(shared)], ranks=2)
+    # What is validated on is dealt out one by one, so its times and noise do fall on other images.
+    validated = ("val/bits_per_token",) if kind == "autoregressive" else ()
+    for column in ("train/loss", *validated):
+        one, two = logged(alone, column), logged(shared, column)
         assert len(one) >= 2
         assert two == pytest.approx(one, rel=2e-4), column
+    one, two = (load_file(folder / "generator" / "model.safetensors") for folder in (alone, shared))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4, msg=name)
 
 
 def test_processes_that_were_started_again_resume(

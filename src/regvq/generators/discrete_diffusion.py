@@ -107,10 +107,9 @@ class DiscreteDiffusionGenerator(Generator):
         return logits
 
     def sequence_loss(self, codes: Tensor, condition: Tensor) -> LossOutput:
-        t = self._times(len(codes))
+        t, uniform = self.chance(codes)
         with torch.autocast(codes.device.type, enabled=False):
-            noisy = q_pred(codes, self.schedule, t)
-            x_t = pick(noisy, torch.rand(codes.shape, device=codes.device))
+            x_t = pick(q_pred(codes, self.schedule, t), uniform)
         logits = self.logits(x_t, t, condition).float()
         with torch.autocast(codes.device.type, enabled=False):
             # One time of T stands for all of them.
@@ -124,6 +123,17 @@ class DiscreteDiffusionGenerator(Generator):
             {"bound": bound, "auxiliary": auxiliary},
             {"bits_per_token": bound.detach() / math.log(2), "clean_nll": cross_entropy.detach()},
         )
+
+    def chance(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What is left to chance in the loss of ``codes`` [B, L].
+
+        Returns:
+            A time in [1, T] for every sample, ``[B]`` int64, spread evenly over the batch, which makes a
+            calmer loss; and ``[B, L]`` in [0, 1), which decides the noisy tokens.
+        """
+        places = (torch.arange(len(codes)) + torch.rand(())) / len(codes)
+        times = (places * self.schedule.steps).floor().long().clamp_max(self.schedule.steps - 1) + 1
+        return times.to(self.device), torch.rand(codes.shape, device=codes.device)
 
     def passes(self, options: SamplingOptions) -> int:
         """One for each step."""
@@ -190,9 +200,3 @@ class DiscreteDiffusionGenerator(Generator):
         both = self.logits(x.repeat(2, 1), t.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
         conditional, unconditional = both.chunk(2)
         return guided(conditional, unconditional, guidance_at(options, progress))
-
-    def _times(self, batch: int) -> Tensor:
-        """A random time in [1, T] for every sample, spread evenly over the batch: a calmer loss."""
-        places = (torch.arange(batch) + torch.rand(())) / batch
-        times = (places * self.schedule.steps).floor().long().clamp_max(self.schedule.steps - 1) + 1
-        return times.to(self.device)
