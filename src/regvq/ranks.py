@@ -1,6 +1,7 @@
 """Several processes that share one task, as ``torchrun`` starts them; a process alone is rank 0 of 1."""
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -39,6 +40,16 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def gather(value: str) -> list[str]:
+    """What each process has, in the order of the ranks."""
+    import torch.distributed as dist
+
+    found = [value] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(found, value)
+    return found
+
+
 def launched() -> int:
     """How many processes ``torchrun`` has started, before they have met; 1 without it."""
     # The size alone may be left in the environment of a batch job by others.
@@ -48,6 +59,22 @@ def launched() -> int:
 def restarted() -> bool:
     """Whether ``torchrun`` has started the processes again after one of them had died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def warn_of_stale_addresses() -> None:
+    """Says how restarts become sure, where torchrun may restart and is not set up for it.
+
+    By default it keeps one store over all restarts, and processes that are started again may read from it
+    where those that died were to be reached: they wait for nobody, or fail and cost another restart.
+    """
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    one_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if launched() > 1 and restarts > 0 and one_store and os.environ.get("RANK") == "0":
+        warnings.warn(
+            "processes that torchrun starts again may look for those that died: put "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in front of torchrun",
+            stacklevel=2,
+        )
 
 
 def own_device(device: str) -> str:
@@ -66,6 +93,7 @@ def together() -> Iterator[None]:
         return
     import torch.distributed as dist
 
+    warn_of_stale_addresses()
     dist.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield

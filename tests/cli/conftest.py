@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from regvq.conditions import NoCondition
+from regvq.generators import AutoregressiveGenerator, TokenSource
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
@@ -30,6 +32,16 @@ def tokenizer(tmp_path: Path) -> Path:
     built(torch.rand(4, 3, 16, 16) * 2 - 1)  # the codebook starts from data
     built.eval().save_pretrained(tmp_path / "tokenizer")
     return tmp_path / "tokenizer"
+
+
+@pytest.fixture
+def generator(tokenizer: Path, tmp_path: Path) -> Path:
+    """An untrained generator of 16 px images."""
+    torch.manual_seed(0)
+    source = TokenSource(32, (4, 4), ImageTokenizer.from_pretrained(tokenizer).fingerprint())
+    built = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=1, heads=2, hidden=32)
+    built.save_pretrained(tmp_path / "generator")
+    return tmp_path / "generator"
 
 
 @pytest.fixture

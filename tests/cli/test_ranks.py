@@ -6,30 +6,24 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from regvq.cli import main
-from regvq.conditions import NoCondition
-from regvq.generators import AutoregressiveGenerator, TokenSource
-from regvq.tokenizers import ImageTokenizer
 from tests.cli.conftest import Run
 from tests.support.ranks import run_on_ranks
 
-
-@pytest.fixture
-def generator(tokenizer: Path, tmp_path: Path) -> Path:
-    """An untrained generator of 16 px images."""
-    torch.manual_seed(0)
-    source = TokenSource(32, (4, 4), ImageTokenizer.from_pretrained(tokenizer).fingerprint())
-    built = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=1, heads=2, hidden=32)
-    built.save_pretrained(tmp_path / "generator")
-    return tmp_path / "generator"
+DATA = [
+    *("--config", "data/scenes", "--data.dataset.init_args.size=16"),
+    *("--data.dataset.init_args.train_length=10", "--data.dataset.init_args.val_length=3"),
+]
 
 
-def encode(tokenizer: Path, output: Path) -> list[str]:
-    data = ["--config", "data/scenes", "--data.dataset.init_args.size=16"]
-    lengths = ["--data.dataset.init_args.train_length=10", "--data.dataset.init_args.val_length=3"]
-    return ["encode", str(tokenizer), *data, *lengths, "--shard-size=2", "--output", str(output)]
+def encode(tokenizer: Path, output: Path, shard_size: int = 2) -> list[str]:
+    return ["encode", str(tokenizer), *DATA, f"--shard-size={shard_size}", "--output", str(output)]
+
+
+def evaluate(tokenizer: Path, output: Path) -> list[str]:
+    features = ["--features=offline", "--cache", str(output / "cache")]
+    return ["evaluate", "tokenizer", str(tokenizer), *DATA, *features, "--output", str(output)]
 
 
 def sample(tokenizer: Path, generator: Path, output: Path) -> list[str]:
@@ -83,6 +77,27 @@ def test_ranks_share_shards_and_samples(tokenizer: Path, generator: Path, tmp_pa
         assert contents(shared / name) == wanted
         assert sorted(first[number] + second[number]) == sorted(wanted)  # each by one rank, once
         assert len(second[number]) >= len(wanted) // 2 - 1
+
+
+def test_a_rank_that_has_nothing_to_do_waits(tokenizer: Path, generator: Path, tmp_path: Path) -> None:
+    """Two shards, one batch of samples and one part of an evaluation on three ranks."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    commands = {
+        folder: [
+            encode(tokenizer, folder / "tokens", shard_size=64),
+            [*sample(tokenizer, generator, folder / "samples"), "--batch-size=8"],
+            evaluate(tokenizer, folder / "evaluation"),
+        ]
+        for folder in (alone, shared)
+    }
+    for command in commands[alone]:
+        assert main(command) == 0
+    (tmp_path / "ranks").mkdir()
+    last = run_on_ranks(written_by, tmp_path / "ranks", commands[shared], ranks=3)[2]
+    assert [name for name in last[0] if name.endswith(".safetensors")] == last[1] == last[2] == []
+    for name in ("tokens", "samples"):
+        assert contents(shared / name) == contents(alone / name)
+    assert (shared / "evaluation" / "evaluation.json").is_file()
 
 
 def test_what_is_there_is_not_drawn_again(

@@ -196,6 +196,13 @@ def test_bad_numbers(options: dict[str, int], message: str) -> None:
         numbers(**options)
 
 
+def test_a_rank_that_would_have_no_whole_batch() -> None:
+    module = numbers(7, 4)
+    module._rank = lambda: (1, 2)
+    with pytest.raises(RegvqError, match=r"7 training images do not fill one batch of 4 on 2 rank\(s\)"):
+        module.train_dataloader()
+
+
 def test_too_few_images_for_a_batch() -> None:
     with pytest.raises(RegvqError, match="22 training images do not fill one batch of 23 on 1 rank"):
         numbers(22, 23).train_dataloader()

@@ -128,6 +128,40 @@ def test_a_mistake_on_the_command_line(
         tokenizer_cli([*base(small), "--output", str(tmp_path / "run"), *arguments])
 
 
+@pytest.fixture
+def torchrun(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What a process sees that is the first of two that torchrun has started."""
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "TORCHELASTIC_RUN_ID": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("torchrun")
+def test_a_trainer_for_fewer_processes_than_torchrun_started(small: str, tmp_path: Path) -> None:
+    sentence = "torchrun has started 2 processes, the trainer is set up for 1: give --trainer.devices"
+    with pytest.raises(RegvqError, match=sentence):
+        tokenizer_cli([*base(small), "--output", str(tmp_path / "run")])
+
+
+def test_restarts_that_may_meet_the_dead_are_told(
+    torchrun: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torchrun.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    said = []
+    for one_store in ("True", "False"):
+        torchrun.setenv("TORCHELASTIC_USE_AGENT_STORE", one_store)
+        with pytest.raises(RegvqError):
+            tokenizer_cli(["--config", "tokenizer/nothing"])
+        said.append(capsys.readouterr().err)
+    sentence = "put TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in front of torchrun"
+    assert [sentence in text for text in said] == [True, False]
+
+
 def test_a_wrong_value_is_placed_where_it_stands(small: str, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("data: {batch_size: many}")

@@ -52,14 +52,16 @@ ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
     "GLOO_SOCKET_IFNAME": "lo",
+    # Each start of the processes has a meeting place of its own (docs/scaling.md).
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
 }
 
 
-def run(arguments: list[str], ranks: int) -> None:
+def start(arguments: list[str], ranks: int) -> subprocess.CompletedProcess[str]:
     """Under torchrun where there are several ranks."""
     launcher = ["-m", "torch.distributed.run"] if ranks > 1 else []
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *launcher, *arguments],
         env=ENVIRONMENT,
         capture_output=True,
@@ -67,6 +69,11 @@ def run(arguments: list[str], ranks: int) -> None:
         timeout=300,
         check=False,
     )
+
+
+def run(arguments: list[str], ranks: int) -> None:
+    """``start``, for what must not fail."""
+    done = start(arguments, ranks)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -150,6 +157,54 @@ def test_two_ranks_learn_the_same_generator(kind: str, runs: Path) -> None:
     one, two = (load_file(folder / "generator" / "model.safetensors") for folder in (alone, shared))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4, msg=name)
+
+
+def test_a_killed_rank_goes_on_from_the_last_checkpoint(runs: Path) -> None:
+    strategy = "lightning.pytorch.strategies.DDPStrategy"
+    content = {
+        # Should the processes not find each other again, another restart comes after this time.
+        "strategy": {"class_path": strategy, "init_args": {"timeout": "0:01:00"}},
+        "callbacks": [{"class_path": "tests.support.dying.Dying", "init_args": {"rank": 1, "step": 4}}],
+        "devices": 2,
+    }
+    (runs / "dying.yaml").write_text(yaml.safe_dump({"trainer": content}))
+    command = ["-m", "regvq", "fit-tokenizer", "--config", str(runs / "tokenizer.yaml")]
+    command += ["--config", str(runs / "dying.yaml"), "--data.batch_size=4"]
+    launcher = ["--standalone", "--nproc-per-node=2", "--max-restarts=4"]
+    killed = runs / "killed"
+    done = start([*launcher, *command, "--output", str(killed)], ranks=2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "exitcode: -9" in done.stderr
+    assert "put TORCH_DISABLE" not in done.stderr
+    one, two = (load_file(folder / "tokenizer" / "model.safetensors") for folder in (runs / "two", killed))
+    assert [name for name in one if not torch.equal(one[name], two[name])] == []
+    # What the last checkpoint, of step 3, had not was trained again: the same batches, the same chance.
+    again, before = (logged(folder, "train/loss") for folder in (killed, runs / "two"))
+    assert [again[step] for step in range(3, STEPS)] == [before[step] for step in range(3, STEPS)]
+    assert "timeout: 0:01:00" in (killed / "config.yaml").read_text()
+
+
+def test_a_start_from_different_checkpoints_is_refused(runs: Path, tmp_path: Path) -> None:
+    """As on two machines that do not share the folder: each rank sees one of its own."""
+    shutil.copytree(runs / "two", tmp_path / "0")
+    shutil.copytree(runs / "one", tmp_path / "1")
+    script = tmp_path / "two_machines.py"
+    script.write_text(
+        "import os, sys\nfrom pathlib import Path\nfrom regvq.cli import main\n"
+        "os.chdir(Path(__file__).parent / os.environ['RANK'])\nsys.exit(main(sys.argv[1:]))"
+    )
+    command = ["fit-tokenizer", "--output=.", "--resume", "--data.batch_size=4", *RANKS]
+    done = start(["--standalone", "--nproc-per-node=2", str(script), *command], ranks=2)
+    assert done.returncode != 0
+    assert "rank 0 starts from checkpoints/last.ckpt with the content " in done.stderr
+    assert ": give an --output that all machines share" in done.stderr
+    shutil.rmtree(tmp_path / "1" / "checkpoints")
+    done = start(["--standalone", "--nproc-per-node=2", str(script), *command], ranks=2)
+    assert done.returncode != 0
+    assert (
+        "there is no checkpoints/last.ckpt to resume from: start without --resume, or give an"
+        in done.stderr
+    )
 
 
 def test_processes_that_were_started_again_resume(

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from regvq import ranks
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
@@ -78,6 +80,12 @@ class TrainingCLI(LightningCLI):
         ):
             if not allowed:
                 raise RegvqError(f"trainer.{name} must be positive, not {trainer[name]}")
+        found = torch.cuda if trainer.accelerator == "cuda" else torch.accelerator
+        if trainer.accelerator in ("gpu", "cuda") and not found.is_available():
+            raise RegvqError(
+                f"trainer.accelerator is {trainer.accelerator}, and torch finds no GPU on this machine: "
+                "give --trainer.accelerator=cpu, or --config trainer/cpu in the place of trainer/gpu"
+            )
         if str(trainer.precision) in ("16-true", "bf16-true"):
             raise RegvqError(
                 f"trainer.precision {trainer.precision} would keep weights and running sums in half "
@@ -92,7 +100,9 @@ class TrainingCLI(LightningCLI):
             raise RegvqError(located(innermost(error), self.arguments)) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        options = run_options(self.stage, self.folder, self.config.seed_everything)
+        options = run_options(
+            self.stage, self.folder, self.config.seed_everything, resume=self.config.resume
+        )
         options["callbacks"].append(KeepConfig(self.folder.config, self.effective_config()))
         # Callbacks, loggers and plugins of the user's configuration come on top of ours.
         chosen = self.config_init.trainer
@@ -132,6 +142,7 @@ def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence
         TrainingInterrupted: Ctrl-C. Everything is saved.
     """
     with quiet():
+        ranks.warn_of_stale_addresses()
         full = resolve(args, stage)
         try:
             cli = make(full)

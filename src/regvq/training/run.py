@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from regvq import ranks
 from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks import (
@@ -23,6 +24,7 @@ from regvq.training.callbacks import (
     NonFiniteGuard,
     PictureLogger,
     Progress,
+    SameStart,
     SaveModel,
     StepSeeds,
 )
@@ -79,7 +81,11 @@ def _say_of_thread(
 
 
 def run_options(
-    stage: type[ModelTraining], folder: RunFolder, seed: int = 0, title: str = "training"
+    stage: type[ModelTraining],
+    folder: RunFolder,
+    seed: int = 0,
+    title: str = "training",
+    resume: bool = False,
 ) -> dict[str, Any]:
     """What every run hands to Lightning's ``Trainer``: callbacks, loggers and the way of saving."""
     best = ModelCheckpoint(
@@ -91,6 +97,7 @@ def run_options(
         save_on_train_epoch_end=False,
     )
     callbacks: list[Callback] = [
+        SameStart(folder.last if resume else None),
         NonFiniteGuard(folder.last),
         StepSeeds(seed),
         Progress(title),
@@ -144,7 +151,7 @@ def fit(
     """
     folder = RunFolder(Path(output), training.stage)
     folder.require(resume)
-    options = {**DEFAULTS, **run_options(type(training), folder, seed, title), **trainer_options}
+    options = {**DEFAULTS, **run_options(type(training), folder, seed, title, resume), **trainer_options}
     options["callbacks"] = [*callbacks, *options["callbacks"]]
     with quiet():
         return run(Trainer(**options), training, data, folder, resume)
@@ -158,6 +165,13 @@ def run(
     resume: bool,
 ) -> Any:
     """``fit`` with a trainer that was built with ``run_options``, in a folder that was looked at."""
+    if ranks.launched() not in (1, trainer.world_size):
+        # Each would train by itself and write over what the others write.
+        raise RegvqError(
+            f"torchrun has started {ranks.launched()} processes, the trainer is set up for "
+            f"{trainer.world_size}: give --trainer.devices and --trainer.num_nodes what torchrun was "
+            "given, and --trainer.strategy=ddp"
+        )
     checkpoint = str(folder.last) if resume else None
     with ExitStack() as listening:
         for callback in trainer.checkpoint_callbacks:

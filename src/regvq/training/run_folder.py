@@ -55,7 +55,8 @@ class RunFolder:
             RegvqError: a new run's folder is not empty, or a resumed one's has no checkpoint.
         """
         if resume and not self.last.is_file():
-            raise RegvqError(f"there is no {self.last} to resume from: start without --resume")
+            elsewhere = ", or give an --output that all machines share" if ranks.launched() > 1 else ""
+            raise RegvqError(f"there is no {self.last} to resume from: start without --resume{elsewhere}")
         if resume or getattr(rank_zero_only, "rank", 0) != 0 or not self.path.exists():
             return
         if ranks.restarted() and not self.last.is_file():

@@ -107,6 +107,23 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
         assert one["caption"] == other["caption"]
 
 
+def test_fewer_shards_than_ranks_and_workers_are_no_matter(tmp_path: Path) -> None:
+    write(tmp_path / "shards", "only")
+    seen = []
+    for rank in range(3):
+        module = ImageDataModule(data(tmp_path / "shards"), batch_size=2, val_batch_size=2, workers=2)
+        module._rank = lambda rank=rank: (rank, 3)
+        seen.append(
+            [
+                [label for batch in loader for label in batch["class_label"].tolist()]
+                for loader in (module.train_dataloader(), module.val_dataloader())
+            ]
+        )
+    for half in zip(*seen, strict=True):
+        assert [len(labels) for labels in half] == [2, 2, 2]
+        assert sorted(label for labels in half for label in labels) == list(range(SAMPLES))
+
+
 def test_a_damaged_shard_costs_its_own_pictures_only(tmp_path: Path) -> None:
     folder = write_all(tmp_path / "shards")
     dataset = data(folder, class_label="cls").val()

@@ -5,6 +5,7 @@ from regvq.training.callbacks.last_checkpoint import LastCheckpoint
 from regvq.training.callbacks.non_finite import NonFiniteGuard
 from regvq.training.callbacks.picture_logger import PictureLogger
 from regvq.training.callbacks.progress import Progress
+from regvq.training.callbacks.same_start import SameStart
 from regvq.training.callbacks.save_model import SaveModel
 from regvq.training.callbacks.step_seeds import StepSeeds
 
@@ -14,6 +15,7 @@ __all__ = [
     "NonFiniteGuard",
     "PictureLogger",
     "Progress",
+    "SameStart",
     "SaveModel",
     "StepSeeds",
 ]
