@@ -16,7 +16,7 @@ from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks import KeepConfig
 from regvq.training.cli_arguments import explain, innermost, located, resolve
-from regvq.training.run import DEFAULTS, quiet, run, run_options
+from regvq.training.run import DEFAULTS, quiet, require_whole_models, run, run_options
 from regvq.training.run_folder import RunFolder
 
 
@@ -74,6 +74,7 @@ class TrainingCLI(LightningCLI):
         # Before anything is built: a taken folder should not cost the time of loading data.
         self.folder.require(self.config.resume)
         trainer = self.config.trainer
+        require_whole_models(trainer.strategy)
         for name, allowed in (
             ("val_check_interval", trainer.val_check_interval is None or trainer.val_check_interval > 0),
             ("gradient_clip_val", trainer.gradient_clip_val is None or trainer.gradient_clip_val >= 0),

@@ -39,6 +39,9 @@ DEFAULTS: dict[str, Any] = {
 }
 """The trainer's defaults where they differ from Lightning's."""
 
+_SHARDING = ("fsdp", "modelparallel", "deepspeed")
+"""Parts of the names of strategies that give each process a part of the model alone."""
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -117,6 +120,26 @@ def run_options(
     }
 
 
+def require_whole_models(strategy: Any) -> None:
+    """Refuses a trainer's strategy that splits the model up.
+
+    Args:
+        strategy: the trainer's argument: a name, an object, or a configuration with ``class_path``.
+
+    Raises:
+        RegvqError: it does.
+    """
+    name = (
+        strategy if isinstance(strategy, str) else getattr(strategy, "class_path", type(strategy).__name__)
+    )
+    if any(part in name.lower() for part in _SHARDING):
+        raise RegvqError(
+            f"trainer.strategy {name} splits the model between the processes, and here averages, "
+            "checkpoints and the saved model are made of whole weights: give ddp, with the whole model on "
+            "each device"
+        )
+
+
 def fit(
     training: ModelTraining,
     data: LightningDataModule,
@@ -149,6 +172,7 @@ def fit(
             something cannot be written.
         TrainingInterrupted: Ctrl-C. Everything is saved.
     """
+    require_whole_models(trainer_options.get("strategy", "auto"))
     folder = RunFolder(Path(output), training.stage)
     folder.require(resume)
     options = {**DEFAULTS, **run_options(type(training), folder, seed, title, resume), **trainer_options}
