@@ -19,6 +19,7 @@ ORDER = (
     "tokenizers",
     "conditions",
     "generators",
+    "exchange",
     "training",
     "evaluation",
     "cli",

@@ -29,6 +29,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "codebook",
+    "export",
 )
 """In the order of the help. Each is a module of this package, ``-`` written as ``_``, whose docstring
 starts with the command's one-line help, with ``add_arguments(parser)`` and ``run(args)``. A command
