@@ -1,7 +1,6 @@
 """A tokenizer as the folder of a stock diffusers ``VQModel``."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.autoencoders.vq_model import VQModel
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.exchange.stock import require_free, write_stock
-from regvq.nets import AttentiveVQGANBackbone, Backbone, VQGANBackbone
+from regvq.exchange.vq_model_options import vq_model_options
 from regvq.quantizers import ComposedQuantizer, CosineHead, EuclideanHead, Quantizer
 from regvq.tokenizers import ImageTokenizer
 
@@ -42,35 +41,6 @@ def save_vq_model(tokenizer: ImageTokenizer, path: str | Path) -> None:
     state["quantize.embedding.weight"] = codebook
     model.load_state_dict(state)
     write_stock(Path(path), model.save_pretrained)
-
-
-def vq_model_options(backbone: Backbone) -> dict[str, Any]:
-    """``VQModel``'s words for a backbone.
-
-    Raises:
-        RegvqError: it has none for it.
-    """
-    options = backbone.init_args
-    if type(backbone) not in (VQGANBackbone, AttentiveVQGANBackbone):
-        raise RegvqError(
-            f"a {type(backbone).__name__} cannot be exported: diffusers' VQModel has no such net"
-        )
-    if options.get("shortcut"):
-        raise RegvqError(
-            "a backbone with shortcut: true cannot be exported: diffusers' VQModel has no shortcut; train "
-            "with shortcut: false"
-        )
-    levels = options.get("attention_levels", ())
-    kinds = ["Attn" if level in levels else "" for level in range(len(options["channels"]))]
-    return {
-        "down_block_types": tuple(f"{kind}DownEncoderBlock2D" for kind in kinds),
-        "up_block_types": tuple(f"{kind}UpDecoderBlock2D" for kind in reversed(kinds)),
-        "block_out_channels": tuple(options["channels"]),
-        "layers_per_block": options["layers"],
-        "latent_channels": options["latent_channels"],
-        "norm_num_groups": options["norm_groups"],
-        "mid_block_add_attention": options["attention"],
-    }
 
 
 def _nearest_neighbour_codes(quantizer: Quantizer) -> Tensor:
