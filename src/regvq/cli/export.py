@@ -12,6 +12,7 @@ Example:
 import argparse
 from pathlib import Path
 
+from regvq import hub
 from regvq.cli.terminal import working
 from regvq.errors import RegvqError
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: the folder holds no such model, the model cannot be exported, or the output is taken.
     """
-    if not args.model.is_dir():
+    if not (args.model.is_dir() or hub.is_id(args.model)):
         raise RegvqError(f"there is no model folder {args.model}")
     with working("exporting"):
         import regvq

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regvq import hub
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
 from regvq.cli.terminal import notice, progress, working
@@ -26,7 +27,10 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     """``TOKENIZER``, ``GENERATOR``, the condition, and the options of sampling."""
     tokenizer_arguments.add_tokenizer_arguments(parser)
     parser.add_argument(
-        "generator", type=Path, metavar="GENERATOR", help="folder with config.json and model.safetensors"
+        "generator",
+        type=Path,
+        metavar="GENERATOR",
+        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
     )
     condition = parser.add_mutually_exclusive_group()
     for name, metavar, text in (
@@ -129,7 +133,7 @@ def load(args: argparse.Namespace) -> Sampler:
     Raises:
         RegvqError: a folder is missing, the two do not fit, or an option means nothing.
     """
-    if not args.generator.is_dir():
+    if not (args.generator.is_dir() or hub.is_id(args.generator)):
         raise RegvqError(f"there is no generator folder {args.generator}")
     tokenizer = tokenizer_arguments.load(args)
     with working("loading the generator"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from diffusers.models.autoencoders.vq_model import VQModel
 
+from regvq import hub
 from regvq.errors import RegvqError
 from regvq.exchange.vq_model_options import backbone_of
 from regvq.exchange.weights import fill, read_weights, rename
@@ -33,10 +34,13 @@ def load_vq_model(path: str | Path) -> ImageTokenizer:
 
     Codes and images are those of ``VQModel``; images are clamped to [-1, 1] by ``decode``.
 
+    Args:
+        path: a folder, or ``owner/name`` on the Hugging Face Hub, whose cache is asked first.
+
     Raises:
         RegvqError: the folder is no ``VQModel``'s, is damaged, or has parts that no tokenizer has.
     """
-    folder = Path(path)
+    folder = hub.local_folder(path, files=("config.json", WEIGHTS))
     config = _read_config(folder / "config.json")
     weights = read_weights(folder / WEIGHTS)
     dim = config["vq_embed_dim"] or config["latent_channels"]
