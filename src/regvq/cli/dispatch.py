@@ -32,6 +32,7 @@ COMMANDS = (
     "codebook",
     "export",
     "import",
+    "revive",
 )
 """In the order of the help. Each is a module of this package, ``-`` written as ``_`` (``import_``, because
 ``import`` is a word of Python), whose docstring starts with the command's one-line help, with

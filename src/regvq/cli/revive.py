@@ -1,0 +1,58 @@
+r"""Bring the idle codes of a tokenizer back to life, and say what it took.
+
+For a tokenizer that has collapsed, an imported one for example. Its networks go on training under the
+Reg-VQ objective, around a new codebook of the same size that starts on latents of the data. All other
+arguments are those of regvq fit-tokenizer: --config names the data, the trainer and the objective,
+--model.quantizer.init_args.prior_weight and the like set what RegularizedVectorQuantizer takes. Prints
+usage, perplexity and PSNR on the validation images before and after, and writes them to DIR/revival.json;
+DIR/tokenizer is the revived tokenizer. regvq fit-tokenizer --output DIR --resume goes on where it stopped.
+Generators of the old tokenizer do not fit the new one.
+
+Example:
+  regvq revive runs/vqgan --config data/folder --data.dataset.init_args.root photos \
+    --config objective/l1 --config trainer/cpu --output runs/revived
+"""
+
+import argparse
+from pathlib import Path
+
+from regvq import hub
+from regvq.cli.terminal import working
+from regvq.errors import RegvqError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what is not the configuration's."""
+    parser.add_argument(
+        "tokenizer",
+        type=Path,
+        metavar="TOKENIZER",
+        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder of the run")
+    parser.set_defaults(rest=[])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Revives the tokenizer.
+
+    Raises:
+        RegvqError: there is no such tokenizer, it cannot be revived, a wrong key or value, or a training
+            that cannot go on.
+    """
+    if not (args.tokenizer.is_dir() or hub.is_id(args.tokenizer)):
+        raise RegvqError(f"there is no tokenizer folder {args.tokenizer}")
+    with working("starting"):
+        from regvq.training.revive_cli import revive
+
+    given = [f"--model.tokenizer={args.tokenizer}", "--output", str(args.output)]
+    figures = revive([*args.rest, *given])
+    before, after = figures["before"], figures["after"]
+    print("                before     after")
+    for name, key, form in (
+        ("usage", "usage", "{:9.1%}"),
+        ("perplexity", "perplexity", "{:9.1f}"),
+        ("PSNR (dB)", "psnr", "{:9.2f}"),
+    ):
+        print(f"{name:12s} {form.format(before[key])} {form.format(after[key])}")
+    print(f"the revived tokenizer is in {args.output / 'tokenizer'}")
