@@ -1,7 +1,7 @@
 """Tokens of video clips: RegularizedVectorQuantizer between two 3-D networks, in a plain PyTorch loop.
 
-The clips are made here: a square of one of eight colours crosses a dark picture. A token stands for a block of
-four frames and four by four pixels. Run it: python examples/video_in_a_plain_loop.py (seconds on a CPU).
+The clips are made here: a square of one of eight colours crosses a dark picture. A token stands for a block
+of four frames and four by four pixels. Run it: python examples/video_in_a_plain_loop.py (seconds on a CPU).
 """
 
 import torch

@@ -55,7 +55,7 @@ def arguments(tmp_path: Path) -> list[str]:
 def test_usage_and_reconstruction_rise(
     collapsed: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--model.quantizer.init_args.mask_ratio=0.2", "--model.learning_rate=1e-3"]
+    options = ["--model.quantizer.init_args.mask_ratio=0.2", "--learning-rate=1e-3"]
     assert main(["revive", str(collapsed), *arguments, *options]) == 0
     figures = json.loads((tmp_path / "run" / "revival.json").read_text())
     assert figures["before"]["usage"] <= 2 / 32
@@ -69,9 +69,12 @@ def test_usage_and_reconstruction_rise(
     assert isinstance(model.quantizer, RegularizedVectorQuantizer)
     assert (model.codebook_size, model.quantizer.dim) == (32, 6)
     assert model.quantizer.init_args["mask_ratio"] == 0.2
+    assert model.quantizer.init_args["sampling_temperature"] == 1
+    assert model.quantizer.embeddings.decay == 0.9
     # The run is one of fit-tokenizer's.
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert {"backbone", "quantizer"} <= config["model"].keys()
+    assert config["model"]["learning_rate"] == 1e-3
     more = ["fit-tokenizer", "--output", str(tmp_path / "run"), "--resume", "--trainer.max_steps=42"]
     assert main(more) == 0
     assert int(regvq.load_tokenizer(tmp_path / "run" / "tokenizer").quantizer.steps.value) == 42

@@ -2,11 +2,12 @@ r"""Bring the idle codes of a tokenizer back to life, and say what it took.
 
 For a tokenizer that has collapsed, an imported one for example. Its networks go on training under the
 Reg-VQ objective, around a new codebook of the same size that starts on latents of the data. All other
-arguments are those of regvq fit-tokenizer: --config names the data, the trainer and the objective,
---model.quantizer.init_args.prior_weight and the like set what RegularizedVectorQuantizer takes. Prints
-usage, perplexity and PSNR on the validation images before and after, and writes them to DIR/revival.json;
-DIR/tokenizer is the revived tokenizer. regvq fit-tokenizer --output DIR --resume goes on where it stopped.
-Generators of the old tokenizer do not fit the new one.
+arguments are those of regvq fit-tokenizer: --config names the data, the trainer and the objective. Because
+the networks are trained already, the learning rate is low, the codes follow faster, and masked tokens are
+sampled no farther than in the paper; --model.quantizer.init_args changes that. Prints usage, perplexity and
+PSNR on the validation images before and after, and writes them to DIR/revival.json; DIR/tokenizer is the
+revived tokenizer. regvq fit-tokenizer --output DIR --resume goes on where it stopped. Generators of the old
+tokenizer do not fit the new one.
 
 Example:
   regvq revive runs/vqgan --config data/folder --data.dataset.init_args.root photos \
@@ -30,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder of the run")
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=1e-4,
+        metavar="RATE",
+        help="whatever the configurations say; a high one destroys what the networks know (default: 1e-4)",
+    )
     parser.set_defaults(rest=[])
 
 
@@ -46,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
         from regvq.training.revive_cli import revive
 
     given = [f"--model.tokenizer={args.tokenizer}", "--output", str(args.output)]
-    figures = revive([*args.rest, *given])
+    rate = [f"--model.learning_rate={args.learning_rate}"]
+    figures = revive([*args.rest, *given, *rate])
     before, after = figures["before"], figures["after"]
     print("                before     after")
     for name, key, form in (

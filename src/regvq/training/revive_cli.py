@@ -25,6 +25,14 @@ from regvq.training.tokenizer_training import TokenizerTraining
 REPORT = "revival.json"
 """The file of a run that holds what was measured before and after."""
 
+DEFAULTS = (
+    "--model.quantizer.init_args.sampling_temperature=1",
+    "--model.quantizer.init_args.codebook=regvq.quantizers.EMACodebook",
+    "--model.quantizer.init_args.codebook.init_args.decay=0.9",
+)
+"""In front of all arguments: a decoder that never met sampled tokens is not given far ones at once, and the
+codes follow latents that move as a whole, which slower means lose (docs/ecosystem.md)."""
+
 
 def revived(
     tokenizer: ImageTokenizer, quantizer: Callable[[int, int], RegularizedVectorQuantizer]
@@ -143,7 +151,7 @@ def revive(args: Sequence[str]) -> dict[str, dict[str, float]]:
     if "--resume" in args:
         raise RegvqError("a revival goes on as a training: regvq fit-tokenizer --output DIR --resume")
     with quiet():
-        full = resolve(args)
+        full = resolve([*DEFAULTS, *args])
         try:
             cli = ReviveCLI(full)
         except ArgumentError as error:
