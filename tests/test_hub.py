@@ -107,6 +107,8 @@ def test_paths_are_no_ids(name: str) -> None:
 def test_what_is_not_in_the_cache_is_a_sentence_offline(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(RegvqError, match=r"there is no folder owner/none.*unset HF_HUB_OFFLINE"):
         regvq.load_tokenizer("owner/none")
+    with pytest.raises(RegvqError, match="the Hub has no such names"):
+        regvq.load_tokenizer("owner--or/none")
     tokenizer().save_pretrained(tmp_path / "t")
     (tmp_path / "t" / "model.safetensors").unlink()
     cached(cache, "owner/half", tmp_path / "t")
@@ -197,6 +199,9 @@ def test_a_refused_upload_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(RegvqError, match="cannot upload to not a name"):
         tokenizer().push_to_hub("not a name", FACTS)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    with pytest.raises(RegvqError, match=r"cannot upload to owner/birds \(.*refused"):
+        tokenizer().push_to_hub("owner/birds", FACTS)
 
 
 @pytest.mark.parametrize("name", ["licence", "data", "budget"])

@@ -44,7 +44,7 @@ def local_folder(name: str | Path, revision: str | None = None, files: tuple[str
     if not is_id(name):
         return Path(name)
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     options: dict[str, Any] = {"revision": revision, "allow_patterns": list(files)}
     try:
@@ -53,6 +53,10 @@ def local_folder(name: str | Path, revision: str | None = None, files: tuple[str
             return cached
     except LocalEntryNotFoundError:
         pass
+    except HFValidationError:
+        raise RegvqError(
+            f"there is no folder {name}, and the Hub has no such names: give a folder"
+        ) from None
     if constants.HF_HUB_OFFLINE:
         raise RegvqError(
             f"there is no folder {name}, and the Hub's cache does not hold it whole: unset HF_HUB_OFFLINE "
@@ -84,7 +88,9 @@ def push(
         RegvqError: the Hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    # The error of its HTTP library, which it hands on without a word.
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     chosen: Api = api or HfApi()
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +99,7 @@ def push(
         try:
             chosen.create_repo(repo_id, private=private, exist_ok=True)
             chosen.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with regvq")
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
+        except (HTTPError, HFValidationError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise RegvqError(
                 f"cannot upload to {repo_id} ({reason}): check its name, your login (hf auth login) and "

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from diffusers.models.autoencoders.vq_model import VQModel
 from torch import Tensor
 
@@ -60,9 +59,7 @@ def _nearest_neighbour_codes(quantizer: Quantizer) -> Tensor:
             "diffusers' VQModel knows nothing but the nearest code; use a Euclidean or cosine head"
         )
     codes = quantizer.codebook.detach()
-    if isinstance(quantizer.head, CosineHead) and not torch.allclose(
-        codes.norm(dim=1), torch.ones(()), atol=1e-4
-    ):
+    if isinstance(quantizer.head, CosineHead) and (codes.norm(dim=1) < 0.5).any():
         raise RegvqError(
             "a code of length zero has no cosine, so the codebook cannot be exported: train the tokenizer"
         )
