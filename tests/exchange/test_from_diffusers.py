@@ -137,5 +137,19 @@ def test_the_commands_work_on_what_was_imported(tmp_path: Path, capsys: pytest.C
     assert main(["codebook", tokenizer, photo, "--output", str(tmp_path / "codebook")]) == 0
     assert main(["reconstruct", tokenizer, photo, "--output", str(tmp_path / "pairs")]) == 0
     assert "16 (" in capsys.readouterr().out
+    scenes = ["--config", "data/scenes", "--data.dataset.init_args.size=16", "--data.workers=0"]
+    scenes += ["--data.dataset.init_args.train_length=8", "--data.dataset.init_args.val_length=6"]
+    measured = ["--features=offline", "--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "out")]
+    assert main(["evaluate", "tokenizer", tokenizer, *scenes, *measured]) == 0
+    configs = ("condition/class-label", "generator/autoregressive-tiny", "trainer/generator-cpu")
+    stage_2 = [part for name in configs for part in ("--config", name)]
+    small = ["--trainer.max_steps=1", "--trainer.val_check_interval=1", "--data.batch_size=2"]
+    run = str(tmp_path / "run")
+    assert (
+        main(["fit-generator", "--model.tokenizer", tokenizer, *stage_2, *scenes, *small, "--output", run])
+        == 0
+    )
+    sample = ["sample", tokenizer, f"{run}/generator", "--count=1", "--output", str(tmp_path / "new.png")]
+    assert main(sample) == 0
     assert main(["import", str(tmp_path / "none"), "--output", str(tmp_path / "x")]) == 2
     assert main(["import", str(tmp_path / "theirs"), "--config", "c.yaml", "--output", "x"]) == 2

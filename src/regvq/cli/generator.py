@@ -26,12 +26,7 @@ CONDITIONS = {"class": "ClassLabel", "caption": "Caption", "label_map": "LabelMa
 def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     """``TOKENIZER``, ``GENERATOR``, the condition, and the options of sampling."""
     tokenizer_arguments.add_tokenizer_arguments(parser)
-    parser.add_argument(
-        "generator",
-        type=Path,
-        metavar="GENERATOR",
-        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
-    )
+    add_generator_argument(parser)
     condition = parser.add_mutually_exclusive_group()
     for name, metavar, text in (
         ("class", "NAME", "classes to show, by name or number"),
@@ -40,6 +35,16 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         condition.add_argument(f"--{name}", nargs="+", metavar=metavar, help=text)
     add_sampling_arguments(parser)
+
+
+def add_generator_argument(parser: argparse.ArgumentParser) -> None:
+    """``GENERATOR``."""
+    parser.add_argument(
+        "generator",
+        type=Path,
+        metavar="GENERATOR",
+        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
+    )
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:

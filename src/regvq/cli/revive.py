@@ -17,19 +17,13 @@ Example:
 import argparse
 from pathlib import Path
 
-from regvq import hub
+from regvq.cli import tokenizer as tokenizer_arguments
 from regvq.cli.terminal import working
-from regvq.errors import RegvqError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares what is not the configuration's."""
-    parser.add_argument(
-        "tokenizer",
-        type=Path,
-        metavar="TOKENIZER",
-        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
-    )
+    tokenizer_arguments.add_tokenizer_argument(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder of the run")
     parser.add_argument(
         "--learning-rate",
@@ -48,8 +42,7 @@ def run(args: argparse.Namespace) -> None:
         RegvqError: there is no such tokenizer, it cannot be revived, a wrong key or value, or a training
             that cannot go on.
     """
-    if not (args.tokenizer.is_dir() or hub.is_id(args.tokenizer)):
-        raise RegvqError(f"there is no tokenizer folder {args.tokenizer}")
+    tokenizer_arguments.check_folder(args)
     with working("starting"):
         from regvq.training.revive_cli import revive
 

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 def add_tokenizer_arguments(parser: argparse.ArgumentParser) -> None:
     """``TOKENIZER`` and ``--device``."""
+    add_tokenizer_argument(parser)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu (default), cuda, cuda:1, …")
+
+
+def add_tokenizer_argument(parser: argparse.ArgumentParser) -> None:
+    """``TOKENIZER``."""
     parser.add_argument(
         "tokenizer",
         type=Path,
         metavar="TOKENIZER",
         help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
     )
-    parser.add_argument("--device", default="cpu", help="where to compute: cpu (default), cuda, cuda:1, …")
 
 
 def check_folder(args: argparse.Namespace) -> None:
