@@ -8,7 +8,10 @@ import pytest
 import regvq
 
 SOURCE = Path(regvq.__file__).parent
-GROUND = ("errors", "types", "configurable", "files", "model_folder", "ranks", "schedules", "configs")
+GROUND = (
+    *("errors", "types", "configurable", "files", "model_folder", "hub", "model_card"),
+    *("ranks", "schedules", "configs"),
+)
 ORDER = (
     "nets",
     "priors",
@@ -19,6 +22,7 @@ ORDER = (
     "tokenizers",
     "conditions",
     "generators",
+    "exchange",
     "training",
     "evaluation",
     "cli",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(path: "str | Path") -> "ImageTokenizer":
-    """Loads a saved tokenizer folder (``config.json`` and ``model.safetensors``).
+    """Loads a tokenizer: a folder (``config.json`` and ``model.safetensors``) or ``owner/name`` on the Hub.
 
     Raises:
         RegvqError: the folder is missing, cut short, or not a tokenizer.
@@ -23,7 +23,7 @@ def load_tokenizer(path: "str | Path") -> "ImageTokenizer":
 
 
 def load_generator(path: "str | Path") -> "Generator":
-    """Loads a saved generator folder (``config.json`` and ``model.safetensors``).
+    """Loads a generator: a folder (``config.json`` and ``model.safetensors``) or ``owner/name`` on the Hub.
 
     Raises:
         RegvqError: the folder is missing, cut short, or not a generator.

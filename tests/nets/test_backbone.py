@@ -5,7 +5,7 @@ import torch
 from diffusers.models.resnet import ResnetBlock2D
 
 from regvq.errors import RegvqError
-from regvq.nets import IdentityBackbone, VQGANBackbone
+from regvq.nets import AttentiveVQGANBackbone, IdentityBackbone, VQGANBackbone
 
 
 def small(**options):
@@ -22,6 +22,18 @@ def test_images_to_latents_and_back(attention):
     assert backbone.downsampling == 4
     assert latents.shape == (2, 6, 4, 6)
     assert backbone.decode(latents).shape == images.shape
+
+
+def test_attention_only_where_it_is_asked_for():
+    options = {"channels": [8, 16, 16], "layers": 1, "latent_channels": 6, "norm_groups": 4}
+    backbone = AttentiveVQGANBackbone(**options, attention_levels=(1,))
+    images = torch.rand(2, 3, 16, 24) * 2 - 1
+    assert backbone.decode(backbone.encode(images)).shape == images.shape
+    down = [hasattr(block, "attentions") for block in backbone.encoder.down_blocks]
+    up = [hasattr(block, "attentions") for block in backbone.decoder.up_blocks]
+    assert down == [False, True, False] == up[::-1]
+    with pytest.raises(RegvqError, match="attention_levels must be indices into the 3 channels"):
+        AttentiveVQGANBackbone(**options, attention_levels=(3,))
 
 
 def test_the_defaults_are_the_papers_size():

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import importlib
+import keyword
 import os
 import sys
 import warnings
@@ -29,11 +30,14 @@ COMMANDS = (
     "evaluate",
     "compare",
     "codebook",
+    "export",
+    "import",
+    "revive",
 )
-"""In the order of the help. Each is a module of this package, ``-`` written as ``_``, whose docstring
-starts with the command's one-line help, with ``add_arguments(parser)`` and ``run(args)``. A command
-that declares the attribute ``rest`` (``parser.set_defaults(rest=[])``) gets all arguments it does not
-know itself there."""
+"""In the order of the help. Each is a module of this package, ``-`` written as ``_`` (``import_``, because
+``import`` is a word of Python), whose docstring starts with the command's one-line help, with
+``add_arguments(parser)`` and ``run(args)``. A command that declares the attribute ``rest``
+(``parser.set_defaults(rest=[])``) gets all arguments it does not know itself there."""
 
 SHARED = ("fit-tokenizer", "fit-generator", "sample", "encode", "evaluate")
 """What several processes, started by torchrun, do together."""
@@ -115,7 +119,8 @@ def _parse(argv: Sequence[str]) -> tuple[Callable[[argparse.Namespace], None], a
 
 
 def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"regvq.cli.{command.replace('-', '_')}")
+    name = f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
+    return importlib.import_module(f"regvq.cli.{name}")
 
 
 def _warn(

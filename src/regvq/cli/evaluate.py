@@ -42,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokenizer_arguments.add_tokenizer_arguments(tokenizer)
     generator = kinds.add_parser("generator", help="its samples", allow_abbrev=False)
     tokenizer_arguments.add_tokenizer_arguments(generator)
-    generator.add_argument(
-        "generator", type=Path, metavar="GENERATOR", help="folder with config.json and model.safetensors"
-    )
+    generator_arguments.add_generator_argument(generator)
     generator_arguments.add_sampling_arguments(generator)
     for kind in (tokenizer, generator):
         add_feature_arguments(kind)

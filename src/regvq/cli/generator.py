@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regvq import hub
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
 from regvq.cli.terminal import notice, progress, working
@@ -25,9 +26,7 @@ CONDITIONS = {"class": "ClassLabel", "caption": "Caption", "label_map": "LabelMa
 def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     """``TOKENIZER``, ``GENERATOR``, the condition, and the options of sampling."""
     tokenizer_arguments.add_tokenizer_arguments(parser)
-    parser.add_argument(
-        "generator", type=Path, metavar="GENERATOR", help="folder with config.json and model.safetensors"
-    )
+    add_generator_argument(parser)
     condition = parser.add_mutually_exclusive_group()
     for name, metavar, text in (
         ("class", "NAME", "classes to show, by name or number"),
@@ -36,6 +35,16 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         condition.add_argument(f"--{name}", nargs="+", metavar=metavar, help=text)
     add_sampling_arguments(parser)
+
+
+def add_generator_argument(parser: argparse.ArgumentParser) -> None:
+    """``GENERATOR``."""
+    parser.add_argument(
+        "generator",
+        type=Path,
+        metavar="GENERATOR",
+        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
+    )
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +138,7 @@ def load(args: argparse.Namespace) -> Sampler:
     Raises:
         RegvqError: a folder is missing, the two do not fit, or an option means nothing.
     """
-    if not args.generator.is_dir():
+    if not (args.generator.is_dir() or hub.is_id(args.generator)):
         raise RegvqError(f"there is no generator folder {args.generator}")
     tokenizer = tokenizer_arguments.load(args)
     with working("loading the generator"):

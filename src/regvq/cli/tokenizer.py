@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regvq import ranks
+from regvq import hub, ranks
 from regvq.cli.terminal import working
 from regvq.errors import RegvqError
 
@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 def add_tokenizer_arguments(parser: argparse.ArgumentParser) -> None:
     """``TOKENIZER`` and ``--device``."""
-    parser.add_argument(
-        "tokenizer", type=Path, metavar="TOKENIZER", help="folder with config.json and model.safetensors"
-    )
+    add_tokenizer_argument(parser)
     parser.add_argument("--device", default="cpu", help="where to compute: cpu (default), cuda, cuda:1, …")
+
+
+def add_tokenizer_argument(parser: argparse.ArgumentParser) -> None:
+    """``TOKENIZER``."""
+    parser.add_argument(
+        "tokenizer",
+        type=Path,
+        metavar="TOKENIZER",
+        help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
+    )
 
 
 def check_folder(args: argparse.Namespace) -> None:
@@ -26,7 +34,7 @@ def check_folder(args: argparse.Namespace) -> None:
     Raises:
         RegvqError: there is no such folder.
     """
-    if not args.tokenizer.is_dir():
+    if not (args.tokenizer.is_dir() or hub.is_id(args.tokenizer)):
         raise RegvqError(f"there is no tokenizer folder {args.tokenizer}")
 
 

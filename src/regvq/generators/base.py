@@ -8,12 +8,13 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from regvq import model_folder
+from regvq import hub, model_folder
 from regvq.conditions import NULL, Condition
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.generators.sampling import check_options
 from regvq.generators.vocabulary import TokenSource, Vocabulary
+from regvq.model_card import CardFacts, model_card
 from regvq.tokenizers import ImageTokenizer
 from regvq.types import LossOutput, SamplingOptions
 
@@ -156,16 +157,48 @@ class Generator(nn.Module, Configurable, ABC):
         model_folder.save_model(self, Path(path))
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> Self:
-        """Loads a folder written by ``save_pretrained``, in eval mode, on the CPU.
+    def from_pretrained(cls, path: str | Path, revision: str | None = None) -> Self:
+        """Loads what ``save_pretrained`` wrote, in eval mode, on the CPU.
+
+        Args:
+            path: a folder, or ``owner/name`` on the Hugging Face Hub, whose cache is asked first.
+            revision: branch, tag or commit on the Hub.
 
         Raises:
-            RegvqError: the folder is missing, cut short, or holds something else.
+            RegvqError: the folder is missing, cut short, or holds something else, or the Hub has no such
+                model.
         """
-        generator = model_folder.load_model(Path(path))
+        generator = model_folder.load_model(hub.local_folder(path, revision))
         if not isinstance(generator, cls):
             raise RegvqError(f"{path} holds a {type(generator).__name__}, not a {cls.__name__}")
         return generator.eval()
+
+    def push_to_hub(
+        self, repo_id: str, facts: CardFacts, *, private: bool = False, api: hub.Api | None = None
+    ) -> None:
+        """Uploads the model with a card that is made from ``facts`` and from what the model says itself.
+
+        Args:
+            repo_id: ``owner/name``; made if it does not exist.
+            facts: data, budget, figures, licence.
+            private: whether others cannot see it, if it is made.
+            api: what uploads; ``huggingface_hub.HfApi()`` if none is given.
+
+        Raises:
+            RegvqError: the Hub refuses or cannot be reached.
+        """
+        card = model_card("generator", self.about(), facts, repo_id)
+        hub.push(self.save_pretrained, card, repo_id, private, api)
+
+    def about(self) -> dict[str, str]:
+        """What a model card says of the model itself, by name."""
+        return {
+            "generator": type(self).__name__,
+            "condition": type(self.condition).__name__,
+            "tokens": f"{self.source.grid[0]} x {self.source.grid[1]} of {self.source.codebook_size} codes",
+            "tokenizer's fingerprint": self.source.fingerprint,
+            "parameters": f"{sum(parameter.numel() for parameter in self.parameters()):,}",
+        }
 
     def _rows(self, codes: Tensor) -> Tensor:
         rows, columns = self.source.grid

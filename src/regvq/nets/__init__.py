@@ -1,5 +1,6 @@
 """Networks: thin adapters over diffusers' and transformers' blocks, frozen nets, a discriminator."""
 
+from regvq.nets.attentive_backbone import AttentiveVQGANBackbone
 from regvq.nets.backbone import Backbone, IdentityBackbone, VQGANBackbone
 from regvq.nets.discriminator import PatchDiscriminator
 from regvq.nets.features import (
@@ -21,6 +22,7 @@ from regvq.nets.transformer import (
 )
 
 __all__ = [
+    "AttentiveVQGANBackbone",
     "Backbone",
     "DINOv2Features",
     "EnlargedFeatures",

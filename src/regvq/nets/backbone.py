@@ -1,7 +1,7 @@
 """Encoder and decoder as one object, because they are sized together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import cast
 
 import torch
@@ -39,6 +39,60 @@ class Backbone(nn.Module, Configurable, ABC):
         """The decoder's last weight, at which an adversarial loss is balanced (VQ-GAN, eq. 7)."""
 
 
+def encoder_and_decoder(
+    channels: Sequence[int],
+    layers: int,
+    latent_channels: int,
+    norm_groups: int,
+    attention: bool,
+    attention_levels: Container[int] = (),
+) -> tuple[Encoder, Decoder]:
+    """Diffusers' encoder and decoder, sized as one; every residual block starts as the identity.
+
+    Args:
+        channels: width of each resolution.
+        layers: residual blocks a resolution in the encoder.
+        latent_channels: channels of the latents.
+        norm_groups: groups of the group norms.
+        attention: self-attention in the middle, at the lowest resolution.
+        attention_levels: indices into ``channels``: there it follows every residual block, too.
+
+    Raises:
+        RegvqError: a number is too small, or the groups do not divide the widths.
+    """
+    if layers < 1 or latent_channels < 1 or norm_groups < 1:
+        raise RegvqError(
+            f"layers, latent_channels and norm_groups must be at least 1, not {layers}, "
+            f"{latent_channels} and {norm_groups}"
+        )
+    if not channels or any(width < 1 or width % norm_groups for width in channels):
+        raise RegvqError(f"norm_groups={norm_groups} must divide every width of {list(channels)}")
+    kinds = ["Attn" if level in attention_levels else "" for level in range(len(channels))]
+    encoder = Encoder(
+        in_channels=3,
+        out_channels=latent_channels,
+        down_block_types=tuple(f"{kind}DownEncoderBlock2D" for kind in kinds),
+        block_out_channels=tuple(channels),
+        layers_per_block=layers,
+        norm_num_groups=norm_groups,
+        double_z=False,
+        mid_block_add_attention=attention,
+    )
+    decoder = Decoder(
+        in_channels=latent_channels,
+        out_channels=3,
+        up_block_types=tuple(f"{kind}UpDecoderBlock2D" for kind in reversed(kinds)),
+        block_out_channels=tuple(channels),
+        layers_per_block=layers,
+        norm_num_groups=norm_groups,
+        mid_block_add_attention=attention,
+    )
+    for module in (*encoder.modules(), *decoder.modules()):
+        if isinstance(module, ResnetBlock2D):
+            nn.init.zeros_(module.conv2.weight)
+    return encoder, decoder
+
+
 class VQGANBackbone(Backbone):
     """The convolutional encoder and decoder of VQ-GAN, built from diffusers' blocks.
 
@@ -70,37 +124,11 @@ class VQGANBackbone(Backbone):
         shortcut: bool = False,
     ) -> None:
         super().__init__()
-        if layers < 1 or latent_channels < 1 or norm_groups < 1:
-            raise RegvqError(
-                f"layers, latent_channels and norm_groups must be at least 1, not {layers}, "
-                f"{latent_channels} and {norm_groups}"
-            )
-        if not channels or any(width < 1 or width % norm_groups for width in channels):
-            raise RegvqError(f"norm_groups={norm_groups} must divide every width of {list(channels)}")
+        self.encoder, self.decoder = encoder_and_decoder(
+            channels, layers, latent_channels, norm_groups, attention
+        )
         self.latent_channels = latent_channels
         self.downsampling = 2 ** (len(channels) - 1)
-        self.encoder = Encoder(
-            in_channels=3,
-            out_channels=latent_channels,
-            down_block_types=("DownEncoderBlock2D",) * len(channels),
-            block_out_channels=tuple(channels),
-            layers_per_block=layers,
-            norm_num_groups=norm_groups,
-            double_z=False,
-            mid_block_add_attention=attention,
-        )
-        self.decoder = Decoder(
-            in_channels=latent_channels,
-            out_channels=3,
-            up_block_types=("UpDecoderBlock2D",) * len(channels),
-            block_out_channels=tuple(channels),
-            layers_per_block=layers,
-            norm_num_groups=norm_groups,
-            mid_block_add_attention=attention,
-        )
-        for module in self.modules():
-            if isinstance(module, ResnetBlock2D):
-                nn.init.zeros_(module.conv2.weight)
         self.shortcut = PatchShortcut(latent_channels, self.downsampling) if shortcut else None
         if shortcut:
             for last in (self.encoder.conv_out, self.decoder.conv_out):

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from regvq import model_folder
+from regvq import hub, model_folder
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
+from regvq.model_card import CardFacts, model_card
 from regvq.nets import Backbone
 from regvq.quantizers import Quantizer
 from regvq.types import TokenizerOutput
@@ -96,13 +97,17 @@ class ImageTokenizer(nn.Module, Configurable):
         model_folder.save_model(self, Path(path))
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> "ImageTokenizer":
-        """Loads a folder written by ``save_pretrained``, in eval mode, on the CPU.
+    def from_pretrained(cls, path: str | Path, revision: str | None = None) -> "ImageTokenizer":
+        """Loads what ``save_pretrained`` wrote, in eval mode, on the CPU.
+
+        Args:
+            path: a folder, or ``owner/name`` on the Hugging Face Hub, whose cache is asked first.
+            revision: branch, tag or commit on the Hub.
 
         Raises:
-            RegvqError: the folder is missing, cut short, or not a tokenizer.
+            RegvqError: the folder is missing, cut short, or not a tokenizer, or the Hub has no such model.
         """
-        tokenizer = model_folder.load_model(Path(path))
+        tokenizer = model_folder.load_model(hub.local_folder(path, revision))
         if not isinstance(tokenizer, cls):
             raise RegvqError(f"{path} holds a {type(tokenizer).__name__}, not an image tokenizer")
         return tokenizer.eval()
@@ -110,3 +115,32 @@ class ImageTokenizer(nn.Module, Configurable):
     def fingerprint(self) -> str:
         """Names configuration and weights: 16 hexadecimal digits, the same after save and load."""
         return model_folder.fingerprint(self)
+
+    def push_to_hub(
+        self, repo_id: str, facts: CardFacts, *, private: bool = False, api: hub.Api | None = None
+    ) -> None:
+        """Uploads the model with a card that is made from ``facts`` and from what the model says itself.
+
+        Args:
+            repo_id: ``owner/name``; made if it does not exist.
+            facts: data, budget, figures, licence.
+            private: whether others cannot see it, if it is made.
+            api: what uploads; ``huggingface_hub.HfApi()`` if none is given.
+
+        Raises:
+            RegvqError: the Hub refuses or cannot be reached.
+        """
+        card = model_card("tokenizer", self.about(), facts, repo_id)
+        hub.push(self.save_pretrained, card, repo_id, private, api)
+
+    def about(self) -> dict[str, str]:
+        """What a model card says of the model itself, by name."""
+        return {
+            "backbone": type(self.backbone).__name__,
+            "quantizer": type(self.quantizer).__name__,
+            "codes": f"{self.codebook_size} of {self.quantizer.dim} channels",
+            "a token": f"{self.downsampling} x {self.downsampling} pixels",
+            "images": "RGB in [-1, 1]",
+            "parameters": f"{sum(parameter.numel() for parameter in self.parameters()):,}",
+            "fingerprint": self.fingerprint(),
+        }

@@ -7,6 +7,7 @@ from regvq.training.interruption import NonFiniteError, TrainingInterrupted
 from regvq.training.learning_rate import ConstantRate, CosineRate, LearningRateSchedule
 from regvq.training.muon import MuonOptions
 from regvq.training.run import fit
+from regvq.training.run_card import facts_of_run
 from regvq.training.run_folder import RunFolder
 from regvq.training.tokenizer_training import TokenizerTraining
 
@@ -22,5 +23,6 @@ __all__ = [
     "RunFolder",
     "TokenizerTraining",
     "TrainingInterrupted",
+    "facts_of_run",
     "fit",
 ]

@@ -1,0 +1,165 @@
+"""``regvq revive``: a collapsed tokenizer goes on training under the Reg-VQ objective."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from torch import Tensor
+
+from regvq.configurable import describe
+from regvq.errors import RegvqError
+from regvq.files import write_bytes
+from regvq.losses import Objective
+from regvq.metrics import PSNR, CodebookUsage
+from regvq.quantizers import ComposedQuantizer, EuclideanHead, RegularizedVectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training.cli import TrainingCLI
+from regvq.training.cli_arguments import explain, resolve
+from regvq.training.learning_rate import LearningRateSchedule
+from regvq.training.run import quiet, run
+from regvq.training.tokenizer_training import TokenizerTraining
+
+REPORT = "revival.json"
+"""The file of a run that holds what was measured before and after."""
+
+DEFAULTS = (
+    "--model.quantizer.init_args.sampling_temperature=1",
+    "--model.quantizer.init_args.codebook=regvq.quantizers.EMACodebook",
+    "--model.quantizer.init_args.codebook.init_args.decay=0.9",
+)
+"""In front of all arguments: a decoder that never met sampled tokens is not given far ones at once, and the
+codes follow latents that move as a whole, which slower means lose (docs/ecosystem.md)."""
+
+
+def revived(
+    tokenizer: ImageTokenizer, quantizer: Callable[[int, int], RegularizedVectorQuantizer]
+) -> ImageTokenizer:
+    """The same networks around a new quantizer of the same size, whose codes start on latents of the data.
+
+    Nothing of the old codebook is kept: of a collapsed one next to nothing is worth it, and latents of
+    the first batch lie where the decoder knows its way.
+
+    Args:
+        tokenizer: gives its networks away.
+        quantizer: makes the new one of the number of codes and their channels.
+
+    Raises:
+        RegvqError: the old codes do not live among the latents, so the decoder does not know those.
+    """
+    old = tokenizer.quantizer
+    if not (isinstance(old, ComposedQuantizer) and isinstance(old.head, EuclideanHead)):
+        name = type(old.head if isinstance(old, ComposedQuantizer) else old).__name__
+        raise RegvqError(
+            f"a tokenizer with {name} cannot be revived: only where the nearest code is taken does the "
+            "decoder know the latents that new codes start on; train it anew"
+        )
+    new = ImageTokenizer(tokenizer.backbone, quantizer(old.codebook_size, old.dim))
+    for name in ("quant_conv", "post_quant_conv"):
+        getattr(new, name).load_state_dict(getattr(tokenizer, name).state_dict())
+    return new
+
+
+def revival_training(
+    tokenizer: str,
+    quantizer: Callable[[int, int], RegularizedVectorQuantizer] = RegularizedVectorQuantizer,
+    objective: Objective | None = None,
+    learning_rate: float = 1e-4,
+    discriminator_learning_rate: float | None = None,
+    betas: tuple[float, float] = (0.9, 0.95),
+    weight_decay: float = 0.0,
+    schedule: LearningRateSchedule | None = None,
+    ema_decay: float | None = None,
+) -> TokenizerTraining:
+    """The key ``model`` of a configuration.
+
+    Args:
+        tokenizer: folder of the tokenizer, or owner/name on the Hub.
+        quantizer: all but its sizes, which are the old one's.
+        objective: what is minimised; L1 and the quantizer's own losses if none is given.
+        learning_rate: of the tokenizer.
+        discriminator_learning_rate: of the discriminator; the tokenizer's if none is given.
+        betas: Adam's.
+        weight_decay: decoupled, on both.
+        schedule: a factor on both learning rates over the run; constant if none is given.
+        ema_decay: of the averaged weights, which are validated and saved; none if null.
+    """
+    return TokenizerTraining(
+        revived(ImageTokenizer.from_pretrained(tokenizer), quantizer),
+        objective,
+        learning_rate=learning_rate,
+        discriminator_learning_rate=discriminator_learning_rate,
+        betas=betas,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        ema_decay=ema_decay,
+    )
+
+
+class ReviveCLI(TrainingCLI):
+    """The command line whose key ``model`` is ``revival_training``."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(TokenizerTraining, revival_training, args)
+
+    def effective_config(self) -> str:
+        """A configuration of ``regvq fit-tokenizer``, which can go on with the run: its folder is alike."""
+        config = yaml.safe_load(super().effective_config())
+        trained = self.model.model
+        parts = {"backbone": describe(trained.backbone), "quantizer": describe(trained.quantizer)}
+        config["model"] = parts | {
+            name: value for name, value in config["model"].items() if name not in ("tokenizer", "quantizer")
+        }
+        text: str = yaml.safe_dump(config, sort_keys=False)
+        return text
+
+
+@torch.no_grad()
+def measure(tokenizer: ImageTokenizer, batches: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """``usage`` in [0, 1], ``perplexity`` in [1, N] and ``psnr`` in dB, over all images."""
+    device = next(tokenizer.parameters()).device
+    used, psnr = CodebookUsage(tokenizer.codebook_size), PSNR()
+    for batch in batches:
+        images: Tensor = batch["image"].to(device)
+        codes = tokenizer.encode(images)
+        used.update(codes.cpu())
+        psnr.update(tokenizer.decode(codes).cpu(), images.cpu())
+    figures = used.compute()
+    return {
+        "usage": float(figures["usage"]),
+        "perplexity": float(figures["perplexity"]),
+        "psnr": float(psnr.compute()),
+    }
+
+
+def revive(args: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Runs the training that ``args`` describe, and measures on the validation images around it.
+
+    Args:
+        args: as on the command line, with ``--model.tokenizer`` and ``--output``.
+
+    Returns:
+        Figures of ``measure`` under ``before`` and ``after``; the run's folder holds them, too.
+
+    Raises:
+        RegvqError: a wrong key or value, a taken folder, a tokenizer that cannot be revived, or what
+            ``regvq.training.fit`` raises.
+        TrainingInterrupted: Ctrl-C. Everything is saved.
+    """
+    if "--resume" in args:
+        raise RegvqError("a revival goes on as a training: regvq fit-tokenizer --output DIR --resume")
+    with quiet():
+        full = resolve([*DEFAULTS, *args])
+        try:
+            cli = ReviveCLI(full)
+        except ArgumentError as error:
+            raise RegvqError(explain(str(error), full, "data")) from None
+        device = cli.trainer.strategy.root_device
+        before = ImageTokenizer.from_pretrained(cli.config.model.tokenizer).to(device)
+        figures = {"before": measure(before, cli.datamodule.val_dataloader())}
+        after = run(cli.trainer, cli.model, cli.datamodule, cli.folder, resume=False).to(device)
+        figures["after"] = measure(after, cli.datamodule.val_dataloader())
+    write_bytes(cli.folder.path / REPORT, json.dumps(figures, indent=2).encode() + b"\n")
+    return figures
