@@ -18,6 +18,7 @@ from regvq.nets.transformer import (
     TransformerSize,
     bidirectional_transformer,
     causal_transformer,
+    hidden_states,
 )
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "VQGANBackbone",
     "bidirectional_transformer",
     "causal_transformer",
+    "hidden_states",
     "static_cache",
 ]
