@@ -15,8 +15,8 @@ from regvq.nets.features.base import SequentialFeatures
 _PARTS = (Encoder, Decoder, SequentialFeatures, PatchDiscriminator, TransformerBlock)
 """What is compiled: where nearly all of the time goes. Alike blocks of a transformer are compiled once.
 
-Left alone are the quantizers, which work tile by tile, and ``OfflineFeatures``, whose padding's gradient torch
-2.14 compiles wrongly where channels are last."""
+Left alone are the quantizers, which work tile by tile, and ``OfflineFeatures``, whose padding's gradient
+torch 2.14 compiles wrongly where channels are last."""
 
 
 class CompiledParts:
