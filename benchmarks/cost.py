@@ -6,7 +6,8 @@ Sizes, batches and steps are read from the shipped configurations: by default Im
 ``backbone/paper-256``, ``tokenizer/regvq`` and ``objective/paper`` (its adversary from the first step on),
 then ``generator/autoregressive-256`` and ``generator/diffusion-256`` on the tokens under class labels, as
 ``trainer/gpu`` and ``trainer/generator-gpu`` train them. The peak is that of NVIDIA's H100 SXM data sheet
-for dense bfloat16 (1,979 TFLOP/s are with sparsity, half of that without). The shares of it that trainings reach are assumptions.
+for dense bfloat16 (1,979 TFLOP/s are with sparsity, half of that without). The shares of it that trainings
+reach are assumptions.
 """
 
 import argparse
