@@ -42,7 +42,7 @@ SIZES = {
     "cuda": {"dim": 1024, "layers": 24, "heads": 16, "hidden": 2816},
 }
 CACHED, UNCACHED, STOCK = "AR, cached", "AR, no cache", "AR, generate()"
-CHAIN, PARALLEL = "diffusion, T = 100", "diffusion, parallel in 12"
+CHAIN, STRIDED, PARALLEL = "diffusion, T = 100", "diffusion, 10 strided steps", "diffusion, parallel in 12"
 BARS = {
     "cpu": (
         ("cached over uncached", CACHED, UNCACHED, BATCH, 4.0),
@@ -102,18 +102,21 @@ def generators(device: str, **size: int) -> tuple[AutoregressiveGenerator, Discr
 def contestants(
     ar: AutoregressiveGenerator, diffusion: DiscreteDiffusionGenerator, batch: int, quick: bool
 ) -> dict[str, Callable[[], torch.Tensor]]:
-    """What takes turns with ``batch`` images at once; the slow ones only where bars need them."""
+    """What takes turns with ``batch`` images at once; if ``quick`` little more than what bars need."""
     tenth, parallel = SamplingOptions(steps=10), SamplingOptions(parallel=True)
     runs = {
         CACHED: lambda: ar.sample(None, batch),
         STOCK: lambda: stock(ar, batch),
         UNCACHED: lambda: uncached(ar, batch),
         CHAIN: lambda: diffusion.sample(None, batch),
-        "diffusion, 10 strided steps": lambda: diffusion.sample(None, batch, tenth),
+        STRIDED: lambda: diffusion.sample(None, batch, tenth),
         PARALLEL: lambda: diffusion.sample(None, batch, parallel),
     }
-    slow = (UNCACHED, CHAIN) if quick else (UNCACHED,)
-    return {name: run for name, run in runs.items() if batch == BATCH or name not in slow}
+    if quick:
+        kept = set(runs) - {STRIDED} if batch == BATCH else {CACHED, STOCK}
+    else:
+        kept = set(runs) - ({UNCACHED} if batch != BATCH else set())
+    return {name: run for name, run in runs.items() if name in kept}
 
 
 def bytes_read(generator: AutoregressiveGenerator, batch: int) -> int:
