@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -425,13 +425,19 @@ def show_parts(parts: dict[str, dict[str, float]]) -> None:
 def main() -> int:
     """Reads the arguments, measures, prints the tables and the bars."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="few ways and turns: under 45 s on two cores")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few ways and turns: under 45 s on two cores, once torch has compiled",
+    )
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--device", choices=sorted(SETTINGS), default="cpu")
     arguments = parser.parse_args()
     device, quick = arguments.device, arguments.quick
     setting, facts = SETTINGS[device], machine(device)
-    rounds = 2 if quick else setting.rounds
+    if quick:
+        setting = replace(setting, warm=1, timed=2, rounds=2)
+    rounds = setting.rounds
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     print(f"{'model':<22}{'way':<32}{'ms a step':>10}{'+-':>8}{'per second':>12}{'gain':>9}")
     rows: list[Row] = []
