@@ -181,7 +181,7 @@ def vgg(net: str, size: int) -> Work:
     return work
 
 
-def discriminator(size: int, channels: int = 64, layers: int = 3, first: bool = False) -> Work:
+def discriminator(size: int, first: bool = False, channels: int = 64, layers: int = 3) -> Work:
     """``PatchDiscriminator`` with these arguments, for images of ``size`` pixels a side.
 
     With ``first`` nobody asks for the gradient of the images.
@@ -236,7 +236,7 @@ def tokenizer_step(
     flops = tokenizer.step + 2 * features.forward + features.to_inputs
     learned, kept = tokenizer.parameters, tokenizer.kept + features.kept
     if critic is not None:
-        one, pair = discriminator(size, **critic), discriminator(size, **critic, first=True)
+        one, pair = discriminator(size, False, **critic), discriminator(size, True, **critic)
         # The adaptive weight goes back to the image once more through either net. The generator's side asks
         # for no gradient of the discriminator's weights, the other side for none of its two images.
         flops += features.to_inputs + 3 * one.forward + 2 * one.to_inputs
