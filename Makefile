@@ -28,7 +28,9 @@ lint: $(READY)
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantizers.py --quick
+	$(BIN)/python benchmarks/training.py --quick
 	$(BIN)/python benchmarks/sampling.py --quick
+	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/demo.py --quick
 
 setup: $(READY)

@@ -1,12 +1,17 @@
-"""Tokens per second of sampling: the cache, transformers' own loop, and diffusion by its steps.
+"""Tokens a second of sampling: the cache, transformers' own loop, diffusion by its steps, and the memory.
 
-    .venv/bin/python benchmarks/sampling.py [--quick] [--json PATH]
+    .venv/bin/python benchmarks/sampling.py [--quick] [--json PATH] [--device cuda]
 
-One autoregressive network draws 256 tokens for each of 16 images three ways: with this package's cached
-loop, without a cache (every step reads the whole prefix again), and with transformers' ``generate``. One
-diffusion network of the same size draws as many by its whole chain, by a tenth of it, and in parallel. The
-contestants take turns, so that a machine that slows down slows all of them; the figure is the median. The
-exit status is 1 where a bar is missed.
+One autoregressive network draws 256 tokens for each image three ways: with this package's cached loop,
+without a cache (every step reads the whole prefix again), and with transformers' ``generate`` as it comes.
+One diffusion network of the same size draws as many by its whole chain, by a tenth of it, and in parallel.
+The contestants take turns, so that a machine that slows down slows all of them; the figure is the median,
+and the latency is that of a whole batch.
+
+The floor of autoregression is the time to read, once a step, all weights that a step uses and the filled
+part of the cache, at the bandwidth that this run measures of a large matrix-vector product. A network that
+fits a processor's cache can be faster than that, and a small one is far from it: there the steps of the
+program cost more than the memory. The exit status is 1 where a bar is missed.
 """
 
 import argparse
@@ -14,25 +19,41 @@ import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from measuring import Bar, finish, machine, take_turns
+from measuring import Bar, finish, machine, spread, take_turns
 from regvq.conditions import NoCondition
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.generators.sampling import pick, probabilities
 from regvq.types import SamplingOptions
 
-GRID, CODES, BATCH = (16, 16), 1024, 16
-SIZE = {"dim": 128, "layers": 6, "heads": 4, "hidden": 320}
-TOKENS = BATCH * GRID[0] * GRID[1]
-BARS = (
-    ("cached over uncached", "AR, cached", "AR, no cache", 4.0),
-    ("cached over generate()", "AR, cached", "AR, generate()", 1.0),
-    ("parallel in 12 over T = 100", "diffusion, parallel in 12", "diffusion, T = 100", 5.0),
-)
+Row = dict[str, Any]
+
+GRID, CODES = (16, 16), 1024
+LENGTH = GRID[0] * GRID[1]
+BATCHES, BATCH = (1, 16, 64), 16
+"""Images at once, and how many where the bars of a CPU are judged."""
+SIZES = {
+    "cpu": {"dim": 128, "layers": 6, "heads": 4, "hidden": 320},
+    "cuda": {"dim": 1024, "layers": 24, "heads": 16, "hidden": 2816},
+}
+CACHED, UNCACHED, STOCK = "AR, cached", "AR, no cache", "AR, generate()"
+CHAIN, STRIDED, PARALLEL = "diffusion, T = 100", "diffusion, 10 strided steps", "diffusion, parallel in 12"
+BARS = {
+    "cpu": (
+        ("cached over uncached", CACHED, UNCACHED, BATCH, 4.0),
+        ("cached over generate()", CACHED, STOCK, BATCH, 1.0),
+        ("parallel in 12 over T = 100", PARALLEL, CHAIN, BATCH, 5.0),
+    ),
+    "cuda": (("cached over generate()", CACHED, STOCK, 1, 3.0),),
+}
+"""Title, the faster, the slower, images at once, and the least gain."""
+FLOOR = 2.0
+"""On a GPU the most that one image's cached sampling may take, in floors."""
 
 
 class CodesOnly(LogitsProcessor):
@@ -43,22 +64,22 @@ class CodesOnly(LogitsProcessor):
         return scores
 
 
-def uncached(generator: AutoregressiveGenerator) -> torch.Tensor:
+def uncached(generator: AutoregressiveGenerator, batch: int) -> torch.Tensor:
     """The same draws with the whole prefix read again for each token."""
-    condition = generator.condition.null(BATCH)
-    codes = torch.empty(BATCH, 0, dtype=torch.int64)
+    condition = generator.condition.null(batch).to(generator.device)
+    codes = condition.new_empty(batch, 0)
     options = SamplingOptions()
     for _ in range(generator.length):
-        padded = torch.cat([codes, torch.zeros(BATCH, 1, dtype=torch.int64)], dim=1)
+        padded = torch.cat([codes, codes.new_zeros(batch, 1)], dim=1)
         logits = generator.logits(padded, condition)[:, -1]
-        drawn = pick(probabilities(logits, options), torch.rand(BATCH))
+        drawn = pick(probabilities(logits, options), torch.rand(batch, device=generator.device))
         codes = torch.cat([codes, drawn[:, None]], dim=1)
     return codes
 
 
-def stock(generator: AutoregressiveGenerator) -> torch.Tensor:
+def stock(generator: AutoregressiveGenerator, batch: int) -> torch.Tensor:
     """What transformers' ``generate`` makes of the same network."""
-    start = generator.prefix(generator.condition.null(BATCH))
+    start = generator.prefix(generator.condition.null(batch).to(generator.device))
     count = generator.length
     config = GenerationConfig(max_new_tokens=count, min_new_tokens=count, do_sample=True, top_k=0)
     processors = LogitsProcessorList([CodesOnly()])
@@ -68,33 +89,115 @@ def stock(generator: AutoregressiveGenerator) -> torch.Tensor:
     return drawn[:, start.shape[1] :]
 
 
-def contestants() -> dict[str, Callable[[], torch.Tensor]]:
-    """What takes turns."""
+def generators(device: str, **size: int) -> tuple[AutoregressiveGenerator, DiscreteDiffusionGenerator]:
+    """Two networks of one size."""
     torch.manual_seed(0)
     source = TokenSource(CODES, GRID, "")
-    ar = AutoregressiveGenerator(NoCondition(), source, **SIZE).eval()
-    diffusion = DiscreteDiffusionGenerator(NoCondition(), source, **SIZE).eval()
-    return {
-        "AR, cached": lambda: ar.sample(None, BATCH),
-        "AR, generate()": lambda: stock(ar),
-        "AR, no cache": lambda: uncached(ar),
-        "diffusion, T = 100": lambda: diffusion.sample(None, BATCH),
-        "diffusion, 10 strided steps": lambda: diffusion.sample(None, BATCH, SamplingOptions(steps=10)),
-        "diffusion, parallel in 12": lambda: diffusion.sample(None, BATCH, SamplingOptions(parallel=True)),
+    return (
+        AutoregressiveGenerator(NoCondition(), source, **size).eval().to(device),
+        DiscreteDiffusionGenerator(NoCondition(), source, **size).eval().to(device),
+    )
+
+
+def contestants(
+    ar: AutoregressiveGenerator, diffusion: DiscreteDiffusionGenerator, batch: int, quick: bool
+) -> dict[str, Callable[[], torch.Tensor]]:
+    """What takes turns with ``batch`` images at once; if ``quick`` little more than what bars need."""
+    tenth, parallel = SamplingOptions(steps=10), SamplingOptions(parallel=True)
+    runs = {
+        CACHED: lambda: ar.sample(None, batch),
+        STOCK: lambda: stock(ar, batch),
+        UNCACHED: lambda: uncached(ar, batch),
+        CHAIN: lambda: diffusion.sample(None, batch),
+        STRIDED: lambda: diffusion.sample(None, batch, tenth),
+        PARALLEL: lambda: diffusion.sample(None, batch, parallel),
     }
+    if quick:
+        kept = set(runs) - {STRIDED} if batch == BATCH else {CACHED, STOCK}
+    else:
+        kept = set(runs) - ({UNCACHED} if batch != BATCH else set())
+    return {name: run for name, run in runs.items() if name in kept}
+
+
+def bytes_read(generator: AutoregressiveGenerator, batch: int) -> int:
+    """What the steps of a sample must read: weights once a step, keys and values of all places before."""
+    network = generator.network
+    weights = sum(
+        value.numel() for value in [*network.model.layers.parameters(), network.model.norm.weight]
+    )
+    weights += (
+        generator.vocabulary.codebook_size * network.config.hidden_size
+    )  # of the head the codes' rows
+    places = sum(generator.condition.length + 1 + place for place in range(generator.length))
+    cache = places * batch * 2 * network.config.hidden_size * len(network.model.layers)
+    return network.model.norm.weight.element_size() * (generator.length * weights + cache)
+
+
+def bandwidth(device: str, rounds: int) -> float:
+    """Bytes a second of a matrix-vector product that no cache holds, the best of the rounds."""
+    side = 2**13 if device == "cpu" else 2**14
+    matrix, vector = torch.ones(side, side, device=device), torch.ones(side, device=device)
+    seconds = take_turns({"product": lambda: matrix @ vector}, rounds, device)["product"]
+    return matrix.nbytes / min(seconds)
 
 
 @torch.no_grad()
-def measure(rounds: int) -> dict[str, list[float]]:
-    """Seconds of every contestant, a list of rounds each."""
+def measure(
+    ar: AutoregressiveGenerator,
+    diffusion: DiscreteDiffusionGenerator,
+    batch: int,
+    rounds: int,
+    device: str,
+    quick: bool,
+) -> list[Row]:
+    """A row for every contestant at one number of images."""
 
     def checked(draw: Callable[[], torch.Tensor]) -> None:
         codes = draw()
-        assert codes.numel() == TOKENS
+        assert codes.numel() == batch * LENGTH
         assert int(codes.max()) < CODES
 
-    runs = {name: lambda draw=draw: checked(draw) for name, draw in contestants().items()}
-    return take_turns(runs, rounds, warm=0)
+    runs = contestants(ar, diffusion, batch, quick)
+    turns = {name: lambda draw=draw: checked(draw) for name, draw in runs.items()}
+    seconds = take_turns(turns, rounds, device, warm=0 if quick else 1)
+    floor = bytes_read(ar, batch) / bandwidth(device, 5)
+    rows: list[Row] = []
+    for name, times in seconds.items():
+        middle = statistics.median(times)
+        rows.append(
+            {
+                "contestant": name,
+                "batch_size": batch,
+                "seconds": middle,
+                "spread": spread(times) if len(times) > 1 else None,
+                "per_second": batch * LENGTH / middle,
+                "floors": middle / floor if name in (CACHED, STOCK) else None,
+            }
+        )
+    return rows
+
+
+def bars(rows: list[Row], device: str) -> list[Bar]:
+    """What is asked of the rows."""
+    found = {(row["contestant"], row["batch_size"]): row for row in rows}
+    judged = []
+    for title, fast, slow, batch, least in BARS[device]:
+        gain = found[slow, batch]["seconds"] / found[fast, batch]["seconds"]
+        judged.append(Bar(f"{title}, {batch} at once", gain, least, at_most=False))
+    if device == "cuda":
+        judged.append(Bar("cached over the memory's floor, 1 at once", found[CACHED, 1]["floors"], FLOOR))
+    return judged
+
+
+def show(rows: list[Row]) -> None:
+    """A table of one number of images."""
+    for row in rows:
+        floors = "-" if row["floors"] is None else f"{row['floors']:.1f}"
+        print(
+            f"{row['contestant']:<30}{row['batch_size']:>8}{row['seconds']:>10.2f}"
+            f"{row['per_second']:>12.0f}{floors:>8}",
+            flush=True,
+        )
 
 
 def main() -> int:
@@ -102,19 +205,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="one round: under 45 s on two cores")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--device", choices=sorted(SIZES), default="cpu")
     arguments = parser.parse_args()
-    rounds = 1 if arguments.quick else 5
-    facts = {**machine(), "transformers": transformers.__version__}
-    print(f"{BATCH} images of {GRID[0]} x {GRID[1]} tokens, median of {rounds} rounds")
+    device, quick = arguments.device, arguments.quick
+    rounds = 1 if quick else 5
+    facts = {**machine(device), "transformers": transformers.__version__}
+    print(f"images of {GRID[0]} x {GRID[1]} tokens, median of {rounds} rounds")
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
-    medians = {name: statistics.median(times) for name, times in measure(rounds).items()}
-    print(f"{'contestant':<30}{'seconds':>10}{'tokens/s':>12}")
-    for name, value in medians.items():
-        print(f"{name:<30}{value:>10.2f}{TOKENS / value:>12.0f}")
-    bars = [
-        Bar(title, medians[slow] / medians[fast], least, at_most=False) for title, fast, slow, least in BARS
-    ]
-    return finish(arguments.json, bars, seconds=medians, tokens=TOKENS, machine=facts)
+    print(f"{'contestant':<30}{'at once':>8}{'seconds':>10}{'tokens/s':>12}{'floors':>8}")
+    ar, diffusion = generators(device, **SIZES[device])
+    rows: list[Row] = []
+    for batch in BATCHES:
+        measured = measure(ar, diffusion, batch, rounds, device, quick)
+        show(measured)
+        rows += measured
+    return finish(arguments.json, bars(rows, device), size=SIZES[device], machine=facts, rows=rows)
 
 
 if __name__ == "__main__":

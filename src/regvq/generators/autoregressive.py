@@ -12,7 +12,7 @@ from regvq.errors import RegvqError
 from regvq.generators.base import UNKNOWN, Generator
 from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
 from regvq.generators.vocabulary import TokenSource
-from regvq.nets import TransformerSize, causal_transformer, static_cache
+from regvq.nets import TransformerSize, causal_transformer, hidden_states, static_cache
 from regvq.types import LossOutput, SamplingOptions
 
 
@@ -71,7 +71,7 @@ class AutoregressiveGenerator(Generator):
             condition: ids ``[B, P]``.
         """
         ids = torch.cat([self.prefix(condition), codes[:, :-1]], dim=1)
-        hidden = self.network.model(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = hidden_states(self.network.model, ids)
         return self._head(hidden[:, -codes.shape[1] :])
 
     def sequence_loss(self, codes: Tensor, condition: Tensor) -> LossOutput:

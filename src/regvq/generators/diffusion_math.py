@@ -54,6 +54,12 @@ class DiffusionSchedule:
         """T."""
         return len(self.kept) - 1
 
+    def on(self, device: torch.device) -> "DiffusionSchedule":
+        """The same on a device; itself where it is there."""
+        if self.kept.device == device:
+            return self
+        return DiffusionSchedule(self.kept.to(device), self.masked.to(device), self.codebook_size)
+
     def until(self, t: Tensor) -> Transition:
         """From time 0 to ``t``: the cumulated ``alpha``, ``beta`` and ``gamma`` (VQ-Diffusion, eq. 8)."""
         kept, masked = self.kept.to(t.device)[t], self.masked.to(t.device)[t]
@@ -142,6 +148,7 @@ def bound_term(x_0: Tensor, x_t: Tensor, p_x_0: Tensor, schedule: DiffusionSched
     At ``t = 1`` the first is certain, and the term is ``-log p(x_0 | x_1)`` (VQ-Diffusion, eq. 12). The
     terms of all t add up to the bound: at time T codes are forgotten, so that no term is left there.
     """
-    one_hot = torch.nn.functional.one_hot(x_0, schedule.codebook_size).to(p_x_0.dtype)
+    # torch's own one_hot looks at all codes first.
+    one_hot = torch.zeros_like(p_x_0).scatter_(-1, x_0[..., None], 1.0)
     truth = q_posterior(x_t, one_hot, schedule, t, t - 1)
     return kl(truth, q_posterior(x_t, p_x_0, schedule, t, t - 1))

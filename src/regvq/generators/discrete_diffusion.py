@@ -12,6 +12,7 @@ from regvq.conditions import Condition
 from regvq.errors import RegvqError
 from regvq.generators.base import UNKNOWN, Generator
 from regvq.generators.diffusion_math import (
+    DiffusionSchedule,
     absorbing,
     bound_term,
     mask_and_replace,
@@ -73,7 +74,7 @@ class DiscreteDiffusionGenerator(Generator):
         if transition not in ("mask_and_replace", "absorbing"):
             raise RegvqError(f"transition must be mask_and_replace or absorbing, not {transition!r}")
         make = absorbing if transition == "absorbing" else mask_and_replace
-        self.schedule = make(steps, source.codebook_size)
+        self._schedule = make(steps, source.codebook_size)
         self.auxiliary_weight = auxiliary_weight
         size = TransformerSize(dim, layers, heads, hidden)
         self.network = bidirectional_transformer(
@@ -84,6 +85,12 @@ class DiscreteDiffusionGenerator(Generator):
         self.head = nn.Linear(dim, source.codebook_size, bias=False)
         for weight in (self.time.weight, self.places, self.head.weight):
             nn.init.normal_(weight, std=0.02)
+
+    @property
+    def schedule(self) -> DiffusionSchedule:
+        """The chain, on the generator's device: copied there once, for a copy makes the host wait."""
+        self._schedule = self._schedule.on(self.device)
+        return self._schedule
 
     def logits(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Logits of the clean codes: ``[B, L, N]``.
@@ -131,9 +138,10 @@ class DiscreteDiffusionGenerator(Generator):
             A time in [1, T] for every sample, ``[B]`` int64, spread evenly over the batch, which makes a
             calmer loss; and ``[B, L]`` in [0, 1), which decides the noisy tokens.
         """
-        places = (torch.arange(len(codes)) + torch.rand(())) / len(codes)
+        device = codes.device
+        places = (torch.arange(len(codes), device=device) + torch.rand((), device=device)) / len(codes)
         times = (places * self.schedule.steps).floor().long().clamp_max(self.schedule.steps - 1) + 1
-        return times.to(self.device), torch.rand(codes.shape, device=codes.device)
+        return times, torch.rand(codes.shape, device=device)
 
     def passes(self, options: SamplingOptions) -> int:
         """One for each step."""

@@ -19,6 +19,7 @@ from regvq.nets.transformer import (
     TransformerSize,
     bidirectional_transformer,
     causal_transformer,
+    hidden_states,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "VQGANBackbone",
     "bidirectional_transformer",
     "causal_transformer",
+    "hidden_states",
     "static_cache",
 ]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer
 
@@ -38,6 +40,21 @@ class TransformerSize:
 def causal_transformer(size: TransformerSize, vocabulary: int, length: int) -> LlamaForCausalLM:
     """A causal language model over ``vocabulary`` ids and at most ``length`` positions."""
     return LlamaForCausalLM(_config(size, vocabulary, length))
+
+
+def hidden_states(model: LlamaModel, ids: Tensor) -> Tensor:
+    """What a causal ``model`` makes of whole sequences: ``[B, S]`` ids to ``[B, S, dim]``.
+
+    The same as ``model(ids).last_hidden_state``, which first looks into the positions whether several
+    sequences share a row, and so makes the host wait for a GPU at every step.
+    """
+    hidden: Tensor = model.embed_tokens(ids)
+    places = torch.arange(ids.shape[1], device=ids.device)[None]
+    rotation = model.rotary_emb(hidden, position_ids=places)
+    for block in model.layers:
+        hidden = block(hidden, attention_mask=None, position_ids=places, position_embeddings=rotation)
+    normed: Tensor = model.norm(hidden)
+    return normed
 
 
 def bidirectional_transformer(size: TransformerSize, vocabulary: int, length: int) -> LlamaModel:

@@ -5,6 +5,8 @@ All of it expects float32; the callers see to that. This is the readable form, w
 token-by-code matrix; ``tiles`` does the same without it.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -72,7 +74,7 @@ def kl_divergence(probability: Tensor, log_prior: Tensor) -> Tensor:
 
 def kl_floor(codebook_size: int, tokens: int) -> float:
     """The least KL to a uniform prior that ``tokens`` one-hot tokens can reach, in nats."""
-    return float(torch.tensor(max(codebook_size / max(tokens, 1), 1.0)).log())
+    return math.log(max(codebook_size / max(tokens, 1), 1.0))
 
 
 def kl_slope(probability: Tensor, log_prior: Tensor, tokens: int) -> Tensor:

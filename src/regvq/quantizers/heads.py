@@ -66,7 +66,8 @@ class EuclideanHead(Head):
     @torch.no_grad()
     def observe(self, latents: Tensor, best: Tensor) -> None:
         error = (latents - best).square()
-        total = sum_over_ranks(torch.stack([error.sum(), error.new_tensor(float(error.numel()))]))
+        # new_full fills on the device; new_tensor would copy, and wait for the device to have done so.
+        total = sum_over_ranks(torch.stack([error.sum(), error.new_full((), float(error.numel()))]))
         current = total[0] / total[1]
         mixed = self.variance.lerp(current, 1 - self.decay)
         self.variance.copy_(torch.where(self.variance > 0, mixed, current))

@@ -160,7 +160,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         kl = functional.kl_divergence(posterior, log_prior)
         stats = {
             "prior_kl": kl,
-            "prior_kl_floor": kl.new_tensor(functional.kl_floor(self.codebook_size, tokens)),
+            "prior_kl_floor": kl.new_full((), functional.kl_floor(self.codebook_size, tokens)),
         }
         if self.posterior_momentum > 0:
             if self.training:

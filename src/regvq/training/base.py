@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -18,6 +19,7 @@ from regvq.errors import RegvqError
 from regvq.quantizers.collectives import sum_over_ranks
 from regvq.quantizers.step_counter import StepCounter
 from regvq.training.averaging import AveragedModel
+from regvq.training.compilation import CompiledParts
 from regvq.training.learning_rate import ConstantRate, LearningRateSchedule
 
 
@@ -31,8 +33,8 @@ class Savable(Protocol):
 class ModelTraining(LightningModule, ABC):
     """Trains one model with Lightning's automatic optimization.
 
-    ``global_step`` counts optimizer steps. Subclasses write ``training_step``, which ends with
-    ``count_batch``, and what validates.
+    ``global_step`` counts optimizer steps. Subclasses write ``training_step``, which runs its networks in
+    ``as_compiled`` and ends with ``count_batch``, and what validates.
 
     Args:
         model: what is trained and saved.
@@ -76,6 +78,8 @@ class ModelTraining(LightningModule, ABC):
         self.averaged = None if ema_decay is None else AveragedModel(model, ema_decay)
         self.batches = StepCounter()
         """Training batches seen; with accumulation more than optimizer steps."""
+        self.compiled: CompiledParts | None = None
+        """The networks as training steps run them, where they are to be compiled."""
         self.terms: dict[str, Tensor] = {}
         """The last batch's loss terms, detached."""
 
@@ -107,6 +111,10 @@ class ModelTraining(LightningModule, ABC):
             fused: which implementation of AdamW.
         """
         return AdamW(self.parameter_groups(), betas=self.betas, weight_decay=self.weight_decay, fused=fused)
+
+    def as_compiled(self) -> AbstractContextManager[None]:
+        """Inside of it the networks run compiled, where that is asked for."""
+        return nullcontext() if self.compiled is None else self.compiled.active()
 
     def count_batch(self, terms: dict[str, Tensor]) -> None:
         """Takes note of a batch and its loss terms."""

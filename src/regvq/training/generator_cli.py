@@ -29,6 +29,7 @@ def generator_training(
     ema_decay: float | None = None,
     samples: bool = True,
     muon: MuonOptions | None = None,
+    compile: bool = False,
 ) -> GeneratorTraining:
     """The key ``model`` of a configuration.
 
@@ -44,6 +45,7 @@ def generator_training(
         ema_decay: of the averaged weights, which are validated and saved; none if null.
         samples: whether TensorBoard gets samples at every validation.
         muon: how Muon trains the matrices inside the transformer's blocks; AdamW trains all if null.
+        compile: run the blocks through torch.compile: a slow first step, faster ones after it.
     """
     frozen = ImageTokenizer.from_pretrained(tokenizer)
     fingerprint = frozen.fingerprint()
@@ -61,6 +63,7 @@ def generator_training(
         ema_decay=ema_decay,
         samples=samples,
         muon=muon,
+        compile=compile,
     )
 
 

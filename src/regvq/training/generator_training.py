@@ -13,6 +13,7 @@ from regvq.generators import Generator
 from regvq.nets import TransformerBlock
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.base import ModelTraining
+from regvq.training.compilation import CompiledParts
 from regvq.training.learning_rate import LearningRateSchedule
 from regvq.training.muon import MuonAdamW, MuonOptions, split_matrices
 from regvq.types import SamplingOptions
@@ -38,6 +39,8 @@ class GeneratorTraining(ModelTraining):
         samples: whether TensorBoard gets samples at every validation.
         muon: trains the matrices inside the transformer's blocks, which then learn in far fewer steps
             (docs/results.md); AdamW trains all where none is given.
+        compile: whether training steps run the transformer's blocks through ``torch.compile``: the first
+            step takes longer, the others less (docs/performance.md).
 
     Raises:
         RegvqError: the tokenizer is not the generator's.
@@ -64,6 +67,7 @@ class GeneratorTraining(ModelTraining):
         ema_decay: float | None = None,
         samples: bool = True,
         muon: MuonOptions | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__(generator, learning_rate, betas, weight_decay, schedule, ema_decay)
         generator.require(tokenizer)
@@ -71,6 +75,8 @@ class GeneratorTraining(ModelTraining):
         self._frozen = (tokenizer.requires_grad_(False).eval(),)
         self.samples = samples
         self.muon = muon
+        if compile:
+            self.compiled = CompiledParts(generator)
         self.bits = MeanMetric()
         self._shown: tuple[Tensor, Tensor] | None = None
 
@@ -81,6 +87,10 @@ class GeneratorTraining(ModelTraining):
 
     def on_fit_start(self) -> None:
         self.tokenizer.to(self.device)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Adds the condition's ids ``[B, P]``: they are checked, for which a GPU would be waited for."""
+        return {**batch, "condition": self.model.condition.of(batch)}
 
     def batch_images(self, batch: dict[str, Any]) -> int:
         return len(batch["codes"] if "codes" in batch else batch["image"])
@@ -122,14 +132,15 @@ class GeneratorTraining(ModelTraining):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         codes = self.codes(batch)
-        loss = self.model.loss(codes, self.model.condition.of(batch))
+        with self.as_compiled():
+            loss = self.model.loss(codes, batch["condition"])
         self.count_batch(loss.terms)
         total: Tensor = loss.total
         self.log_step(total, {**self.terms, **loss.stats}, len(codes))
         return total
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        codes, ids = self.codes(batch), self.best_model.condition.of(batch)
+        codes, ids = self.codes(batch), batch["condition"]
         # Diffusion draws times and noise: the same at every validation.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(batch_idx)

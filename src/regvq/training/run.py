@@ -58,7 +58,8 @@ def quiet() -> Iterator[None]:
         threading.excepthook = functools.partial(_say_of_thread, report_thread)
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings(
-            "ignore", message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec).*"
+            "ignore",
+            message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec|Dynamo dete).*",
         )
         try:
             yield

@@ -22,6 +22,8 @@ def tokenizer_training(
     weight_decay: float = 0.0,
     schedule: LearningRateSchedule | None = None,
     ema_decay: float | None = None,
+    compile: bool = False,
+    channels_last: bool = False,
 ) -> TokenizerTraining:
     """The key ``model`` of a configuration.
 
@@ -35,6 +37,8 @@ def tokenizer_training(
         weight_decay: decoupled, on both.
         schedule: a factor on both learning rates over the run; constant if none is given.
         ema_decay: of the averaged weights, which are validated and saved; none if null.
+        compile: run the networks through torch.compile: a slow first step, faster ones after it.
+        channels_last: lay images and convolutions out with the channels last.
     """
     return TokenizerTraining(
         ImageTokenizer(backbone, quantizer),
@@ -45,6 +49,8 @@ def tokenizer_training(
         weight_decay=weight_decay,
         schedule=schedule,
         ema_decay=ema_decay,
+        compile=compile,
+        channels_last=channels_last,
     )
 
 

@@ -11,6 +11,7 @@ from regvq.losses import Objective
 from regvq.metrics import PSNR, CodebookUsage
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.base import ModelTraining
+from regvq.training.compilation import CompiledParts
 from regvq.training.learning_rate import LearningRateSchedule
 
 SHOWN_IMAGES = 8
@@ -36,6 +37,9 @@ class TokenizerTraining(ModelTraining):
         weight_decay: decoupled, on both.
         schedule: a factor on both learning rates over the run; constant if none is given.
         ema_decay: of the averaged weights, which are validated and saved; ``None`` for none.
+        compile: whether training steps run encoder, decoder, feature nets and discriminator through
+            ``torch.compile``: the first step takes a minute or more, the others less (docs/performance.md).
+        channels_last: whether images and convolutions are laid out with the channels last.
     """
 
     stage: ClassVar[str] = "tokenizer"
@@ -61,10 +65,17 @@ class TokenizerTraining(ModelTraining):
         weight_decay: float = 0.0,
         schedule: LearningRateSchedule | None = None,
         ema_decay: float | None = None,
+        compile: bool = False,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(tokenizer, learning_rate, betas, weight_decay, schedule, ema_decay)
         self.objective = objective or Objective()
         self.discriminator_learning_rate = discriminator_learning_rate or learning_rate
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.layout)
+        if compile:
+            last = tokenizer.backbone.last_layer
+            self.compiled = CompiledParts(tokenizer, self.objective, eager=(last,))
         self.shown_images = torch.empty(0)
         self.psnr = PSNR()
         self.l1 = MeanMetric()
@@ -95,10 +106,11 @@ class TokenizerTraining(ModelTraining):
         return groups
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        images = batch["image"]
-        output = self.model(images)
+        images = batch["image"].contiguous(memory_format=self.layout)
         last_layer = self.model.backbone.last_layer
-        loss = self.objective(images, output, self.global_step, last_layer)
+        with self.as_compiled():
+            output = self.model(images)
+            loss = self.objective(images, output, self.global_step, last_layer)
         self.count_batch(loss.terms)
         total: Tensor = loss.total
         self.log_step(total, {**self.terms, **loss.stats, **output.quantizer.stats}, len(images))

@@ -1,0 +1,61 @@
+"""Networks that run compiled inside training steps, and as they are everywhere else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch._functorch.config
+from diffusers.models.autoencoders.vae import Decoder, Encoder
+from torch import nn
+
+from regvq.nets import PatchDiscriminator, TransformerBlock
+from regvq.nets.features.base import SequentialFeatures
+
+_PARTS = (Encoder, Decoder, SequentialFeatures, PatchDiscriminator, TransformerBlock)
+"""What is compiled: where nearly all of the time goes. Alike blocks of a transformer are compiled once.
+
+Left alone are the quantizers, which work tile by tile, and ``OfflineFeatures``, whose padding's gradient
+torch 2.14 compiles wrongly where channels are last."""
+
+
+class CompiledParts:
+    """``torch.compile`` on the networks inside some modules, for as long as ``active`` lasts.
+
+    Nothing is wrapped: names in state dicts and checkpoints stay what they are, validation and sampling,
+    whose batches have other sizes, run uncompiled, and so does the model that a training returns.
+
+    Args:
+        owners: modules whose networks are compiled.
+        eager: parameters whose own modules are left out, such as a last layer at which gradients are taken
+            by themselves: a compiled decoder would give them only with those of all its weights.
+    """
+
+    def __init__(self, *owners: nn.Module, eager: tuple[nn.Parameter, ...] = ()) -> None:
+        # A dictionary, because a network may be found in two places.
+        modules = {module: None for owner in owners for module in owner.modules()}
+        wanted = {id(parameter) for parameter in eager}
+        self._forwards: dict[nn.Module, Callable[..., Any]] = {
+            # Batches of one size: a dynamic one would be slower.
+            module: torch.compile(module.forward, dynamic=False)
+            for module in modules
+            if isinstance(module, _PARTS)
+        }
+        self._forwards |= {
+            module: torch.compiler.disable(module.forward)
+            for module in modules
+            if any(id(parameter) in wanted for parameter in module.parameters(recurse=False))
+        }
+        # The adversary's adaptive weight goes back through the networks twice and again for the total.
+        torch._functorch.config.donated_buffer = False
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """The networks are compiled while this lasts."""
+        for module, forward in self._forwards.items():
+            setattr(module, "forward", forward)  # noqa: B010 - to a type checker a method is no variable
+        try:
+            yield
+        finally:
+            for module in self._forwards:
+                del module.forward

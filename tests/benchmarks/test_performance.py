@@ -1,0 +1,74 @@
+"""The page of speeds is what the figures say, and the benchmarks' JSON is what it reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import cost, quantizers, sampling, training
+from benchmarks.performance import FIGURES, PAGE, SECTIONS, page, read_figures
+from measuring import Bar, finish
+
+FACTS = {"device": "an abacus", "threads": 1}
+
+
+def written(path: Path, bars: list[Bar], **content: Any) -> Any:
+    finish(path, bars, machine=FACTS, **content)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(read_figures()), "run: python benchmarks/performance.py"
+
+
+def test_every_file_of_figures_is_shown() -> None:
+    known = {f"{name}{ending}" for name, one in SECTIONS.items() for ending in one.devices}
+    assert {file.stem for file in FIGURES.iterdir()} <= known
+
+
+def test_what_was_not_measured_says_how_to() -> None:
+    text = page({})
+    assert text.count("Not measured yet.") == 7
+    assert "benchmarks/sampling.py --device cuda --json docs/performance/sampling-cuda.json" in text
+
+
+def test_the_costs_are_those_of_the_shipped_configurations() -> None:
+    found = read_figures()["cost"]
+    assert found["rows"] == cost.predict(**found["assumed"])
+    once, twice = (cost.predict(**{**found["assumed"], "gpus": gpus}) for gpus in (8, 16))
+    # Twice the GPUs see twice the images in the same hours, and encode them all in half.
+    assert [row["hours"] for row in twice] == pytest.approx(
+        [row["hours"] / (1 if "steps" in row else 2) for row in once]
+    )
+
+
+def test_what_the_benchmarks_write_can_be_shown(tmp_path: Path) -> None:
+    way = str(training.EAGER)
+    step = {"milliseconds": 4.0, "spread": 0.5, "per_second": 1234.0}
+    bars = [Bar("x over y", 2.0, 1.0), Bar("y over x", 2.0, 1.0, at_most=False)]
+    figures = {
+        "quantizers": written(
+            tmp_path / "1.json", bars, rows=quantizers.measure(8, 16, 4, 3, "cpu"), tokens=16, dim=4
+        ),
+        "training": written(
+            tmp_path / "2.json",
+            bars,
+            rows=[{"model": "m", "way": way, "unit": "images", "batch_size": 2, **step}],
+            parts={way: dict.fromkeys(training.PARTS, 0.5)},
+        ),
+        "sampling-cuda": written(
+            tmp_path / "3.json",
+            bars,
+            rows=sampling.measure(
+                *sampling.generators("cpu", dim=8, layers=1, heads=2, hidden=8), 1, 1, "cpu", quick=True
+            ),
+        ),
+    }
+    text = page(figures)
+    assert text.count("Measured on: device an abacus, threads 1.") == 3
+    assert "| m: eager, fp32 | 4.0 ± 0.5 | 1,234 images | 1.00 |" in text
+    assert "| eager, fp32 |" + " 14.3 |" * 7 in text
+    assert "| x over y | 2.00 | at most 1 | missed |" in text
+    assert "| y over x | 2.00 | at least 1 | reached |" in text
+    assert text.count("| AR, cached | 1 |") == 1

@@ -1,0 +1,91 @@
+"""The speed benchmark of training: contestants are the library's, and cutting a step changes nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.training import (
+    BF16,
+    EAGER,
+    FAST,
+    FP32,
+    PARTS,
+    PIXELS,
+    SETTINGS,
+    Way,
+    arguments_of,
+    bars,
+    cut_step,
+    generator_contestant,
+    measure,
+    parts_of_a_step,
+    tokenizer_contestant,
+    ways,
+)
+from regvq.training.run import quiet
+
+SHORT = replace(SETTINGS["cpu"], warm=1, timed=1, batch=2)
+
+
+def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    gradients = []
+    for cut in (False, True):
+        with quiet():
+            training = tokenizer_contestant(EAGER, SHORT, "cpu", tmp_path).training.train()
+        torch.manual_seed(0)
+        if cut:
+            cut_step(training, images, FP32, lambda part: None)
+        else:
+            loss = training.objective(images, training.model(images), 0, training.model.backbone.last_layer)
+            loss.total.backward()
+        gradients.append({name: value.grad for name, value in training.named_parameters()})
+    assert sum(value is not None for value in gradients[0].values()) > 50
+    for name, value in gradients[0].items():
+        if value is None:
+            assert gradients[1][name] is None, name
+        else:
+            torch.testing.assert_close(gradients[1][name], value, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_every_part_is_timed(tmp_path: Path) -> None:
+    with quiet():
+        contestant = tokenizer_contestant(EAGER, SHORT, "cpu", tmp_path)
+    parts = parts_of_a_step(contestant, 1)
+    assert list(parts) == list(PARTS)
+    assert all(seconds > 0 for seconds in parts.values())
+
+
+def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path) -> None:
+    with quiet():
+        half = Way(False, BF16, True)
+        first = {half: tokenizer_contestant(half, SHORT, "cpu", tmp_path, PIXELS)}
+        second = {EAGER: generator_contestant("autoregressive-tiny", EAGER, SHORT, "cpu", tmp_path)}
+        assert (first[half].precision, first[half].clip) == (BF16, 1.0)
+        rows = [*measure(first, "a", "images", 2), *measure(second, "b", "tokens", 2)]
+    assert [row["way"] for row in rows] == ["eager, bf16, channels last", "eager, fp32"]
+    assert rows[1]["per_second"] == pytest.approx(1e3 * 2 * 256 / rows[1]["milliseconds"])
+    # Three turns of two steps each.
+    assert first[half].training.batches.value == second[EAGER].training.batches.value == 6
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("stage", FAST)
+def test_what_the_bars_judge_takes_part(stage: str, quick: bool) -> None:
+    taking_part = ways(stage, quick)
+    assert {EAGER, FAST[stage]} <= set(taking_part)
+    assert len({str(way) for way in taking_part}) == len(taking_part)
+    assert "--model.compile=true" in arguments_of(FAST[stage], stage)
+
+
+def test_bars_compare_the_right_rows() -> None:
+    rows = [
+        {"model": "x", "unit": "images", "way": str(way), "per_second": 10.0 + number}
+        for number, way in enumerate(ways("tokenizer", quick=False))
+    ]
+    (bar,) = bars(rows, "cpu")
+    fast = ways("tokenizer", quick=False).index(FAST["tokenizer"])
+    assert bar.measured == (10 + fast) / 10
+    assert (bar.bound, bar.at_most) == (1.5, False)

@@ -1,0 +1,171 @@
+"""Compiled and channels-last training: the same losses, the same files, the same resuming."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import regvq
+from regvq.conditions import ClassLabel
+from regvq.data import GivenData, ImageDataModule
+from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, Generator, TokenSource
+from regvq.losses import AdversarialLoss, ContrastiveLoss, Objective, PerceptualLoss
+from regvq.nets import IdentityBackbone, OfflineFeatures, PatchDiscriminator, VQGANBackbone
+from regvq.quantizers import RegularizedVectorQuantizer, VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training import GeneratorTraining, ModelTraining, TokenizerTraining, TrainingInterrupted, fit
+from tests.training.test_run import At, press_ctrl_c
+
+TOLERANCE = 1e-4
+"""How far a loss may lie from the eager run's, relatively: only roundings differ."""
+
+
+def stage_one(**arguments: Any) -> TokenizerTraining:
+    torch.manual_seed(0)
+    features = OfflineFeatures()
+    objective = Objective(
+        perceptual=PerceptualLoss(features, 0.5),
+        contrastive=ContrastiveLoss(features, weight=0.1),
+        adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1),
+    )
+    backbone = VQGANBackbone([8, 8], 1, 8, 4, attention=False, shortcut=True)
+    tokenizer = ImageTokenizer(backbone, RegularizedVectorQuantizer(16, 8))
+    return TokenizerTraining(tokenizer, objective, ema_decay=0.9, **arguments)
+
+
+KINDS: dict[str, type[Generator]] = {
+    "autoregressive": AutoregressiveGenerator,
+    "diffusion": DiscreteDiffusionGenerator,
+}
+
+
+def stage_two(kind: str, **arguments: Any) -> GeneratorTraining:
+    torch.manual_seed(0)
+    tokenizer = ImageTokenizer(IdentityBackbone(4), VectorQuantizer(16, 8))
+    source = TokenSource(16, (4, 4), tokenizer.fingerprint())
+    generator = KINDS[kind](ClassLabel(["a", "b"]), source, dim=16, layers=2, heads=2, hidden=32)
+    return GeneratorTraining(generator, tokenizer, **arguments)
+
+
+def tokens() -> ImageDataModule:
+    generator = torch.Generator().manual_seed(0)
+    items = [
+        {"codes": torch.randint(16, (4, 4), generator=generator), "class_label": index % 2}
+        for index in range(20)
+    ]
+    return ImageDataModule(GivenData(items, items[:8]), batch_size=4, val_batch_size=4)
+
+
+def names(module: torch.nn.Module) -> list[str]:
+    return sorted(module.state_dict())
+
+
+def test_a_compiled_tokenizer_trains_like_the_eager_one(
+    make_data: Any, tmp_path: Path, options: dict[str, Any], recorder: Any
+) -> None:
+    eager, compiled = recorder(), recorder()
+    first = stage_one()
+    fit(first, make_data(), tmp_path / "eager", callbacks=[eager], **options)
+    run, fast = tmp_path / "compiled", {"compile": True, "channels_last": True}
+    stopped = [compiled, At(2, press_ctrl_c)]
+    with pytest.raises(TrainingInterrupted, match="step 2; continue with"):
+        fit(stage_one(**fast), make_data(), run, callbacks=stopped, **options)
+    last = stage_one(**fast)
+    returned = fit(last, make_data(), run, resume=True, callbacks=[compiled], **options)
+    for one, other in zip(eager.train, compiled.train, strict=True):
+        assert other == pytest.approx(one, rel=TOLERANCE, abs=1e-6)
+    assert last.model.backbone.encoder.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    # Nothing of it is left in what is saved, or in what is returned.
+    saved = regvq.load_tokenizer(run / "tokenizer")
+    assert names(saved) == names(regvq.load_tokenizer(tmp_path / "eager" / "tokenizer"))
+    assert saved.fingerprint() == returned.fingerprint()
+    checkpoints = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (tmp_path / "eager", run)
+    ]
+    assert checkpoints[0].keys() == checkpoints[1].keys()
+    assert not [module for module in last.modules() if "forward" in vars(module)]
+
+
+def test_a_compiled_generator_trains_like_the_eager_one(
+    tmp_path: Path, options: dict[str, Any], recorder: Any
+) -> None:
+    kind = "autoregressive"  # the other one has the same blocks
+    eager, compiled = recorder(), recorder()
+    fit(stage_two(kind), tokens(), tmp_path / "eager", callbacks=[eager], **options)
+    training = stage_two(kind, compile=True)
+    fit(training, tokens(), tmp_path / "compiled", callbacks=[compiled], **options)
+    for one, other in zip(eager.train, compiled.train, strict=True):
+        assert other == pytest.approx(one, rel=TOLERANCE, abs=1e-6)
+    saved = regvq.load_generator(tmp_path / "compiled" / "generator")
+    assert names(saved) == names(regvq.load_generator(tmp_path / "eager" / "generator"))
+    assert torch.equal(saved.sample(None, 2), training.best_model.sample(None, 2))
+
+
+def test_what_is_compiled() -> None:
+    training = stage_one(compile=True)
+    backbone, objective = training.model.backbone, training.objective
+    assert isinstance(backbone, VQGANBackbone)
+    assert objective.adversarial is not None
+    with training.as_compiled():
+        inside = {module for module in training.modules() if "forward" in vars(module)}
+    # The last layer only to be left out.
+    assert inside == {
+        backbone.encoder,
+        backbone.decoder,
+        backbone.decoder.conv_out,
+        objective.adversarial.discriminator,
+    }
+
+
+class Looks(TorchDispatchMode):
+    """Keeps what would make the host wait for a GPU: values that Python reads, sizes that data decide."""
+
+    WAITS = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if name in self.WAITS:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def looks_of_a_step(
+    training: ModelTraining, data: ImageDataModule, folder: Path, options: dict[str, Any]
+) -> list[str]:
+    """Of the last training step, and of its backward pass."""
+    found: list[list[str]] = []
+    step, backward = training.training_step, training.backward
+
+    def watched_step(batch: Any, batch_idx: int) -> Any:
+        with Looks() as looks:
+            loss = step(batch, batch_idx)
+        found.append(looks.found)
+        return loss
+
+    def watched_backward(*args: Any, **kwargs: Any) -> None:
+        with Looks() as looks:
+            backward(*args, **kwargs)
+        found[-1] += looks.found
+
+    training.training_step, training.backward = watched_step, watched_backward  # type: ignore[method-assign]
+    fit(training, data, folder, **options)
+    return found[-1]
+
+
+def test_a_step_of_a_tokenizer_looks_at_nothing_but_the_seed_of_the_noise(
+    make_data: Any, output: Path, options: dict[str, Any]
+) -> None:
+    # That number is drawn on the host.
+    assert looks_of_a_step(stage_one(), make_data(), output, options) == ["_local_scalar_dense"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_of_a_generator_looks_at_nothing(kind: str, output: Path, options: dict[str, Any]) -> None:
+    assert looks_of_a_step(stage_two(kind), tokens(), output, options) == []
