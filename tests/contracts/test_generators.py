@@ -3,13 +3,14 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import regvq
 import regvq.generators
-from regvq.conditions import NULL, ClassLabel, Condition, LabelMap, NoCondition
+from regvq.conditions import ClassLabel, Condition, NoCondition
 from regvq.errors import RegvqError
 from regvq.generators import UNKNOWN, Generator, TokenSource
 from regvq.types import SamplingOptions
@@ -28,7 +29,7 @@ WAYS = {
 }
 
 
-def tiny(kind: type[Generator], condition: Condition | None = None, **arguments: float) -> Generator:
+def tiny(kind: type[Generator], condition: Condition | None = None, **arguments: Any) -> Generator:
     torch.manual_seed(0)
     condition = condition or ClassLabel(["a", "b"])
     return kind(condition, SOURCE, dim=32, layers=2, heads=2, hidden=64, **arguments)
@@ -198,25 +199,35 @@ def test_the_null_condition_is_the_dropped_condition(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ids_are_hidden_one_by_one_in_training_alone(kind: type[Generator]) -> None:
-    condition = prepared(LabelMap)
-    generator = tiny(kind, condition, condition_dropout=0.0, condition_hidden=0.3)
+def test_training_alone_sees_codes_of_which_some_are_random(
+    kind: type[Generator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A chain that replaces codes by itself would hide who replaced them.
+    alone = {"transition": "absorbing"} if kind.in_steps else {}
+    generator = tiny(kind, NoCondition(), replaced=0.25, **alone)
     seen: list[torch.Tensor] = []
-    original = generator.sequence_loss
-    generator.sequence_loss = lambda codes, ids: (seen.append(ids), original(codes, ids))[1]
-    ids = condition.of(Toy().batch(*[0, 1] * 100))
-    codes = codes_of(len(ids))
-    generator.train().loss(codes, ids)
-    generator.eval().loss(codes, ids)
-    hidden = (seen[0] == NULL) & (ids != NULL)
-    assert torch.equal(seen[0][~hidden], ids[~hidden])
-    shares = hidden.float().mean(1)
-    assert shares.mean().item() == pytest.approx(0.3, abs=0.04)
-    assert shares.min() < 0.1
-    assert shares.max() > 0.45
-    assert torch.equal(seen[1], ids)
-    with pytest.raises(RegvqError, match=r"condition_hidden must be in \[0, 0.5\], not 0.6"):
-        tiny(kind, condition, condition_hidden=0.6)
+    original = generator.logits
+    monkeypatch.setattr(
+        generator, "logits", lambda codes, *rest: (seen.append(codes), original(codes, *rest))[1]
+    )
+    codes = codes_of(400)
+    rows = codes.flatten(1)
+    generator.train().loss(codes)
+    generator.eval().loss(codes)
+    trained, validated = (given != generator.vocabulary.mask for given in seen)
+    assert torch.equal(seen[1][validated], rows[validated])
+    other = (seen[0] != rows) & trained
+    # Uniform in [0, 0.5] over 400 images, of whose replacements one in N is the code itself.
+    expected = 0.25 * (1 - 1 / SOURCE.codebook_size)
+    assert other.sum() / trained.sum() == pytest.approx(expected, abs=0.03)
+    assert seen[0][other].max() < SOURCE.codebook_size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("replaced", [-0.1, 0.6])
+def test_an_impossible_share_is_refused(kind: type[Generator], replaced: float) -> None:
+    with pytest.raises(RegvqError, match=r"replaced must be in \[0, 0.5\]"):
+        tiny(kind, NoCondition(), replaced=replaced)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

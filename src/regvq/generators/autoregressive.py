@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regvq.conditions import Condition
-from regvq.errors import RegvqError
 from regvq.generators.base import UNKNOWN, Generator
 from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
 from regvq.generators.vocabulary import TokenSource
@@ -30,13 +29,7 @@ class AutoregressiveGenerator(Generator):
         heads: attention heads.
         hidden: width inside the feed-forward part.
         condition_dropout: share of the conditions that training replaces by null.
-        condition_hidden: see ``Generator``.
-        replaced: in training, the share of the codes before that are replaced by random ones, in
-            [0, 0.5], on the average: each image has its own share, evenly up to twice as many. It makes the
-            network look at the condition where the codes would tell as well (``pkeep`` in VQ-GAN's code).
-
-    Raises:
-        RegvqError: ``replaced`` is out of its range.
+        replaced: share of the codes before that training replaces by random ones: see ``Generator``.
     """
 
     def __init__(
@@ -48,13 +41,9 @@ class AutoregressiveGenerator(Generator):
         heads: int = 12,
         hidden: int = 2048,
         condition_dropout: float = 0.1,
-        condition_hidden: float = 0.0,
         replaced: float = 0.0,
     ) -> None:
-        super().__init__(condition, source, condition_dropout, condition_hidden)
-        if not 0 <= replaced <= 0.5:
-            raise RegvqError(f"replaced must be in [0, 0.5], not {replaced}")
-        self.replaced = replaced
+        super().__init__(condition, source, condition_dropout, replaced)
         size = TransformerSize(dim, layers, heads, hidden)
         self.network = causal_transformer(size, self.vocabulary.size, condition.length + self.length + 1)
 
@@ -71,20 +60,13 @@ class AutoregressiveGenerator(Generator):
             condition: ids ``[B, P]``.
         """
         ids = torch.cat([self.prefix(condition), codes[:, :-1]], dim=1)
-        hidden = hidden_states(self.network.model, ids)
+        hidden = hidden_states(self.network.model, self.network.model.embed_tokens(ids))
         return self._head(hidden[:, -codes.shape[1] :])
 
     def sequence_loss(self, codes: Tensor, condition: Tensor) -> LossOutput:
-        seen = self._partly_replaced(codes) if self.training and self.replaced else codes
-        logits = self.logits(seen, condition).float()
+        logits = self.logits(self._partly_replaced(codes), condition).float()
         loss = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
         return LossOutput(loss, {"nll": loss}, {"bits_per_token": loss.detach() / math.log(2)})
-
-    def _partly_replaced(self, codes: Tensor) -> Tensor:
-        """Codes ``[B, L]`` of which some are random."""
-        shares = 2 * self.replaced * torch.rand(len(codes), 1, device=codes.device)
-        chosen = torch.rand(codes.shape, device=codes.device) < shares
-        return torch.where(chosen, torch.randint_like(codes, self.vocabulary.codebook_size), codes)
 
     def passes(self, options: SamplingOptions) -> int:
         """One for each token."""

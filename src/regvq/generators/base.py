@@ -35,9 +35,12 @@ class Generator(nn.Module, Configurable, ABC):
         source: the tokenizer's codes and grid.
         condition_dropout: share of the conditions that training replaces by null, in [0, 1); it is what
             makes guidance and unconditional sampling possible.
-        condition_hidden: share of the ids of the other conditions that training hides, each by itself, in
-            [0, 0.5]; of an image's ids it is anything between none and twice the share. So that what a
-            word says is learned without the words that it always goes with (docs/results.md).
+        replaced: share of the codes that the network sees in training that are replaced by random ones, in
+            [0, 0.5], on the average: each image has its own share, evenly up to twice as many. It makes the
+            network look at the condition where other codes would tell as well (``pkeep`` in VQ-GAN's code).
+
+    Raises:
+        RegvqError: a share is out of its range.
     """
 
     in_steps: ClassVar[bool] = False
@@ -47,17 +50,17 @@ class Generator(nn.Module, Configurable, ABC):
         condition: Condition,
         source: TokenSource,
         condition_dropout: float,
-        condition_hidden: float = 0.0,
+        replaced: float,
     ) -> None:
         super().__init__()
         if not 0 <= condition_dropout < 1:
             raise RegvqError(f"condition_dropout must be in [0, 1), not {condition_dropout}")
-        if not 0 <= condition_hidden <= 0.5:
-            raise RegvqError(f"condition_hidden must be in [0, 0.5], not {condition_hidden}")
+        if not 0 <= replaced <= 0.5:
+            raise RegvqError(f"replaced must be in [0, 0.5], not {replaced}")
         self.condition = condition
         self.source = source
         self.condition_dropout = condition_dropout
-        self.condition_hidden = condition_hidden
+        self.replaced = replaced
         self.vocabulary = Vocabulary(source.codebook_size, condition.size)
 
     @property
@@ -94,7 +97,7 @@ class Generator(nn.Module, Configurable, ABC):
     def loss(self, codes: Tensor, condition: Tensor | None = None) -> LossOutput:
         """What training minimises, in nats; ``stats`` hold ``bits_per_token``.
 
-        In training mode a share of the conditions is replaced by null, and a share of the others' ids.
+        In training mode a share of the conditions is replaced by null.
 
         Args:
             codes: ``[B, h, w]`` int64 in [0, N).
@@ -224,13 +227,16 @@ class Generator(nn.Module, Configurable, ABC):
 
     def _partly_null(self, ids: Tensor) -> Tensor:
         """The ids ``[B, P]`` as training shows them."""
-        if self.condition_dropout > 0:
-            dropped = torch.rand(len(ids), 1, device=ids.device) < self.condition_dropout
-            ids = ids.masked_fill(dropped, NULL)
-        if self.condition_hidden > 0:
-            shares = 2 * self.condition_hidden * torch.rand(len(ids), 1, device=ids.device)
-            ids = ids.masked_fill(torch.rand(ids.shape, device=ids.device) < shares, NULL)
-        return ids
+        dropped = torch.rand(len(ids), 1, device=ids.device) < self.condition_dropout
+        return ids.masked_fill(dropped, NULL)
+
+    def _partly_replaced(self, codes: Tensor) -> Tensor:
+        """Codes ``[B, L]`` as training shows them; masks stay masks."""
+        if not (self.training and self.replaced):
+            return codes
+        shares = 2 * self.replaced * torch.rand(len(codes), 1, device=codes.device)
+        chosen = (torch.rand(codes.shape, device=codes.device) < shares) & (codes != self.vocabulary.mask)
+        return torch.where(chosen, torch.randint_like(codes, self.vocabulary.codebook_size), codes)
 
     def _condition(self, ids: Tensor | None, batch_size: int) -> Tensor:
         if ids is None:

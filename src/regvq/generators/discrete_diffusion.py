@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import Cache, DynamicCache
 
 from regvq.conditions import Condition
 from regvq.errors import RegvqError
@@ -21,7 +22,7 @@ from regvq.generators.diffusion_math import (
 )
 from regvq.generators.sampling import guidance_at, guided, pick, probabilities, uniforms
 from regvq.generators.vocabulary import TokenSource
-from regvq.nets import TransformerSize, bidirectional_transformer
+from regvq.nets import TransformerSize, bidirectional_transformer, hidden_states
 from regvq.types import LossOutput, SamplingOptions
 
 PARALLEL_STEPS = 12
@@ -32,9 +33,11 @@ class DiscreteDiffusionGenerator(Generator):
     """A chain that masks and replaces codes, and a transformer that undoes it.
 
     Gu et al., "Vector Quantized Diffusion Model for Text-to-Image Synthesis", CVPR 2022. The denoiser
-    reads condition, time and the noisy tokens, every place seeing all others, and predicts the clean
-    codes. What is minimised is the variational bound, one random time a sample, and as its auxiliary
-    term the cross-entropy of the clean codes.
+    reads the condition, each id seeing those before it and nothing else, then time and the noisy tokens,
+    every place seeing all places and the whole condition, and predicts the clean codes. So what a word
+    says is the same at all times, and sampling reads the condition once. What is minimised is the
+    variational bound, one random time a sample, and as its auxiliary term the cross-entropy of the clean
+    codes.
 
     Args:
         condition: what is generated from.
@@ -44,7 +47,8 @@ class DiscreteDiffusionGenerator(Generator):
         heads: attention heads.
         hidden: width inside the feed-forward part.
         condition_dropout: share of the conditions that training replaces by null.
-        condition_hidden: see ``Generator``.
+        replaced: share of the codes left unmasked that training replaces by random ones, the loss not
+            knowing it: see ``Generator``.
         steps: of the chain, T.
         transition: ``mask_and_replace`` (VQ-Diffusion's), or ``absorbing``, which only masks.
         auxiliary_weight: of the cross-entropy of the clean codes (VQ-Diffusion, eq. 13).
@@ -61,12 +65,12 @@ class DiscreteDiffusionGenerator(Generator):
         heads: int = 12,
         hidden: int = 2048,
         condition_dropout: float = 0.1,
-        condition_hidden: float = 0.0,
+        replaced: float = 0.0,
         steps: int = 100,
         transition: Literal["mask_and_replace", "absorbing"] = "mask_and_replace",
         auxiliary_weight: float = 5e-4,
     ) -> None:
-        super().__init__(condition, source, condition_dropout, condition_hidden)
+        super().__init__(condition, source, condition_dropout, replaced)
         if steps < 1:
             raise RegvqError(f"a diffusion needs at least 1 step, not {steps}")
         if not auxiliary_weight >= 0:
@@ -100,16 +104,36 @@ class DiscreteDiffusionGenerator(Generator):
             t: times ``[B]`` in [1, T].
             condition: ids ``[B, P]``.
         """
-        embed = self.network.embed_tokens
-        inputs = torch.cat(
-            [
-                embed(self.vocabulary.condition(condition)),
-                self.time(t)[:, None],
-                embed(x_t) + self.places,
-            ],
-            dim=1,
-        )
-        hidden = self.network(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        ids = self.vocabulary.condition(condition)
+        inputs = torch.cat([self.network.embed_tokens(ids), self._states(x_t, t)], dim=1)
+        places, words = inputs.shape[1], ids.shape[1]
+        seen = torch.ones(places, places, dtype=torch.bool, device=ids.device)
+        seen[:words] = seen[:words].tril()  # a word sees the words before it, and no picture
+        return self._codes(hidden_states(self.network, inputs, seen[None, None]))
+
+    def _read(self, condition: Tensor) -> Cache:
+        """What the network keeps of the ids ``condition`` [B, P]."""
+        read = DynamicCache(config=self.network.config)
+        if condition.shape[1]:
+            ids = self.vocabulary.condition(condition)
+            before = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool, device=ids.device).tril()
+            seen = before.expand(len(ids), 1, -1, -1)
+            self.network(input_ids=ids, attention_mask=seen, past_key_values=read, use_cache=True)
+        return read
+
+    def _logits(self, x_t: Tensor, t: Tensor, read: Cache) -> Tensor:
+        """``logits`` under a condition that has been read; ``read`` stays as it is."""
+        inputs = self._states(x_t, t)
+        hidden = self.network(inputs_embeds=inputs, past_key_values=read, use_cache=True).last_hidden_state
+        read.crop(-inputs.shape[1])
+        return self._codes(hidden)
+
+    def _states(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Time and noisy tokens as the network takes them: ``[B, 1 + L, dim]``."""
+        return torch.cat([self.time(t)[:, None], self.network.embed_tokens(x_t) + self.places], dim=1)
+
+    def _codes(self, hidden: Tensor) -> Tensor:
+        """Logits ``[B, L, N]`` at the last L places of ``hidden``."""
         logits: Tensor = self.head(hidden[:, -self.length :])
         return logits
 
@@ -117,7 +141,7 @@ class DiscreteDiffusionGenerator(Generator):
         t, uniform = self.chance(codes)
         with torch.autocast(codes.device.type, enabled=False):
             x_t = pick(q_pred(codes, self.schedule, t), uniform)
-        logits = self.logits(x_t, t, condition).float()
+        logits = self.logits(self._partly_replaced(x_t), t, condition).float()
         with torch.autocast(codes.device.type, enabled=False):
             # One time of T stands for all of them.
             bound = (
@@ -160,6 +184,7 @@ class DiscreteDiffusionGenerator(Generator):
     ) -> Tensor:
         """Backwards through the chain, over all times or evenly over fewer (VQ-Diffusion, section 4.4)."""
         batch, count = len(condition), self.passes(options)
+        read = self._read_for(condition, options)
         times = torch.linspace(self.schedule.steps, 0, count + 1).round().long().to(self.device)
         uniform = uniforms(options, batch, count + 1, self.length).to(self.device)
         given = known != UNKNOWN
@@ -167,7 +192,7 @@ class DiscreteDiffusionGenerator(Generator):
         x = torch.where(given, known, pick(start, uniform[:, 0]))
         for step in range(count):
             t, s = times[step].expand(batch), times[step + 1].expand(batch)
-            logits = self._guided_logits(x, t, condition, options, step / max(count - 1, 1))
+            logits = self._guided_logits(x, t, read, options, step / max(count - 1, 1))
             p_x_0 = probabilities(logits, options)
             drawn = pick(q_posterior(x, p_x_0, self.schedule, t, s), uniform[:, step + 1])
             x = torch.where(given, known, drawn)
@@ -179,6 +204,7 @@ class DiscreteDiffusionGenerator(Generator):
     ) -> Tensor:
         """The surest tokens first (Chang et al., "MaskGIT", CVPR 2022, section 3.2)."""
         batch, count = len(condition), self.passes(options)
+        read = self._read_for(condition, options)
         uniform = uniforms(options, batch, 2, count, self.length).to(self.device)
         given = known != UNKNOWN
         wanted = (~given).sum(1, keepdim=True)
@@ -187,7 +213,7 @@ class DiscreteDiffusionGenerator(Generator):
             masked = x == self.vocabulary.mask
             share = masked.float().mean(1)
             t = (share * self.schedule.steps).ceil().long().clamp_min(1)
-            logits = self._guided_logits(x, t, condition, options, step / max(count - 1, 1))
+            logits = self._guided_logits(x, t, read, options, step / max(count - 1, 1))
             probability = probabilities(logits, options)
             drawn = pick(probability, uniform[:, 0, step])
             sureness = probability.gather(2, drawn[..., None])[..., 0].clamp_min(1e-20).log()
@@ -200,11 +226,16 @@ class DiscreteDiffusionGenerator(Generator):
             report()
         return x
 
+    def _read_for(self, condition: Tensor, options: SamplingOptions) -> Cache:
+        """The condition, and where it guides, null as a second half of the batch."""
+        if options.guidance == 1:
+            return self._read(condition)
+        return self._read(torch.cat([condition, torch.zeros_like(condition)]))
+
     def _guided_logits(
-        self, x: Tensor, t: Tensor, condition: Tensor, options: SamplingOptions, progress: float
+        self, x: Tensor, t: Tensor, read: Cache, options: SamplingOptions, progress: float
     ) -> Tensor:
         if options.guidance == 1:
-            return self.logits(x, t, condition)
-        both = self.logits(x.repeat(2, 1), t.repeat(2), torch.cat([condition, torch.zeros_like(condition)]))
-        conditional, unconditional = both.chunk(2)
+            return self._logits(x, t, read)
+        conditional, unconditional = self._logits(x.repeat(2, 1), t.repeat(2), read).chunk(2)
         return guided(conditional, unconditional, guidance_at(options, progress))

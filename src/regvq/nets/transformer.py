@@ -42,17 +42,24 @@ def causal_transformer(size: TransformerSize, vocabulary: int, length: int) -> L
     return LlamaForCausalLM(_config(size, vocabulary, length))
 
 
-def hidden_states(model: LlamaModel, ids: Tensor) -> Tensor:
-    """What a causal ``model`` makes of whole sequences: ``[B, S]`` ids to ``[B, S, dim]``.
+def hidden_states(model: LlamaModel, inputs: Tensor, seen: Tensor | None = None) -> Tensor:
+    """What ``model`` makes of whole sequences: ``[B, S, dim]`` embedded ids to ``[B, S, dim]``.
 
-    The same as ``model(ids).last_hidden_state``, which first looks into the positions whether several
-    sequences share a row, and so makes the host wait for a GPU at every step.
+    The same as ``model(inputs_embeds=inputs, attention_mask=seen).last_hidden_state``, which first looks
+    into the positions whether several sequences share a row, and so makes the host wait for a GPU at every
+    step.
+
+    Args:
+        model: causal or bidirectional.
+        inputs: embedded ids.
+        seen: bool ``[1, 1, S, S]``, which places (last) each place sees; what the model is made for if none
+            is given.
     """
-    hidden: Tensor = model.embed_tokens(ids)
-    places = torch.arange(ids.shape[1], device=ids.device)[None]
-    rotation = model.rotary_emb(hidden, position_ids=places)
+    places = torch.arange(inputs.shape[1], device=inputs.device)[None]
+    rotation = model.rotary_emb(inputs, position_ids=places)
+    hidden = inputs
     for block in model.layers:
-        hidden = block(hidden, attention_mask=None, position_ids=places, position_embeddings=rotation)
+        hidden = block(hidden, attention_mask=seen, position_ids=places, position_embeddings=rotation)
     normed: Tensor = model.norm(hidden)
     return normed
 
