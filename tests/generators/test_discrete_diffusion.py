@@ -46,7 +46,7 @@ def test_the_condition_is_read_once_and_in_its_order() -> None:
         [
             embed(generator.vocabulary.condition(ids)),
             generator.time(times)[:, None],
-            embed(noisy) + generator.places,
+            embed(noisy),
         ],
         dim=1,
     )

@@ -294,7 +294,7 @@ def generator_step(
         embeddings = vocabulary * dim + (vocabulary - codebook_size) * dim
         logits = 2 * codebook_size * tokens
     else:
-        embeddings = (vocabulary + steps + 1 + tokens) * dim
+        embeddings = (vocabulary + steps + 1) * dim
         logits = 12 * codebook_size * tokens
     return Cost(work.parameters + embeddings, 0, work.step, work.kept + logits)
 

@@ -35,9 +35,9 @@ class DiscreteDiffusionGenerator(Generator):
     Gu et al., "Vector Quantized Diffusion Model for Text-to-Image Synthesis", CVPR 2022. The denoiser
     reads the condition, each id seeing those before it and nothing else, then time and the noisy tokens,
     every place seeing all places and the whole condition, and predicts the clean codes. So what a word
-    says is the same at all times, and sampling reads the condition once. What is minimised is the
-    variational bound, one random time a sample, and as its auxiliary term the cross-entropy of the clean
-    codes.
+    says is the same at all times, and sampling reads the condition once. Places are told apart by the
+    rotation of their positions alone (docs/results.md). What is minimised is the variational bound, one
+    random time a sample, and as its auxiliary term the cross-entropy of the clean codes.
 
     Args:
         condition: what is generated from.
@@ -85,9 +85,8 @@ class DiscreteDiffusionGenerator(Generator):
             size, self.vocabulary.size, condition.length + 1 + self.length
         )
         self.time = nn.Embedding(steps + 1, dim)
-        self.places = nn.Parameter(torch.zeros(self.length, dim))
         self.head = nn.Linear(dim, source.codebook_size, bias=False)
-        for weight in (self.time.weight, self.places, self.head.weight):
+        for weight in (self.time.weight, self.head.weight):
             nn.init.normal_(weight, std=0.02)
 
     @property
@@ -130,7 +129,7 @@ class DiscreteDiffusionGenerator(Generator):
 
     def _states(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Time and noisy tokens as the network takes them: ``[B, 1 + L, dim]``."""
-        return torch.cat([self.time(t)[:, None], self.network.embed_tokens(x_t) + self.places], dim=1)
+        return torch.cat([self.time(t)[:, None], self.network.embed_tokens(x_t)], dim=1)
 
     def _codes(self, hidden: Tensor) -> Tensor:
         """Logits ``[B, L, N]`` at the last L places of ``hidden``."""
