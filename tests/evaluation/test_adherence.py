@@ -50,7 +50,7 @@ class Told(Generator):
     """Draws the codes that it was told to, batch after batch."""
 
     def __init__(self, condition: Condition, source: TokenSource, codes: Tensor) -> None:
-        super().__init__(condition, source, condition_dropout=0.1)
+        super().__init__(condition, source, condition_dropout=0.1, replaced=0.0)
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.codes = codes
 

@@ -154,6 +154,7 @@ def test_a_trainer_for_fewer_processes_than_torchrun_started(small: str, tmp_pat
         tokenizer_cli([*base(small), "--output", str(tmp_path / "run")])
 
 
+@pytest.mark.filterwarnings("always:processes that torchrun starts again")
 def test_restarts_that_may_meet_the_dead_are_told(
     torchrun: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
