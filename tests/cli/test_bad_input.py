@@ -4,7 +4,7 @@ import resource
 import signal
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +203,15 @@ def test_a_disk_that_fills_up_leaves_the_old_tokens(
     assert [path.name for path in tokens.parent.iterdir()] == ["tokens.safetensors"]
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C reaches this process, also where a shell in the background has told it to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c(
     command: str,
