@@ -191,7 +191,7 @@ class Contestant:
             **DEFAULTS,
             accelerator="gpu" if self.device == "cuda" else "cpu",
             devices=1,
-            precision=self.precision,  # type: ignore[arg-type]
+            precision=self.precision,  # type: ignore[arg-type]  # a str where Lightning lists the words
             gradient_clip_val=self.clip,
             max_steps=self.setting.warm + self.setting.timed,
             limit_val_batches=0,

@@ -89,7 +89,7 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    # The error of its HTTP library, which it hands on without a word.
+    # HTTPError is that of its HTTP library, which it imports there without exporting it.
     from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     chosen: Api = api or HfApi()

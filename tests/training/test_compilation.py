@@ -154,6 +154,7 @@ def looks_of_a_step(
             backward(*args, **kwargs)
         found[-1] += looks.found
 
+    # Lightning calls both by name, so they are watched where it finds them.
     training.training_step, training.backward = watched_step, watched_backward  # type: ignore[method-assign]
     fit(training, data, folder, **options)
     return found[-1]
