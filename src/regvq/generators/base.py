@@ -1,20 +1,19 @@
 """The contract of every generator."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from regvq import hub, model_folder
 from regvq.conditions import NULL, Condition
-from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.generators.sampling import check_options
 from regvq.generators.vocabulary import TokenSource, Vocabulary
-from regvq.model_card import CardFacts, model_card
+from regvq.pretrained import PretrainedModel
 from regvq.tokenizers import ImageTokenizer
 from regvq.types import LossOutput, SamplingOptions
 
@@ -22,7 +21,7 @@ UNKNOWN = -1
 """Stands in ``known`` where a token is to be generated."""
 
 
-class Generator(nn.Module, Configurable, ABC):
+class Generator(PretrainedModel):
     """Models the codes ``[B, h, w]`` of a frozen tokenizer under a condition.
 
     ``in_steps`` says whether the options ``steps`` and ``parallel`` mean anything to it.
@@ -43,6 +42,7 @@ class Generator(nn.Module, Configurable, ABC):
         RegvqError: a share is out of its range.
     """
 
+    kind: ClassVar[Literal["tokenizer", "generator"]] = "generator"
     in_steps: ClassVar[bool] = False
 
     def __init__(
@@ -155,10 +155,6 @@ class Generator(nn.Module, Configurable, ABC):
                 f"({self.source.fingerprint}): give that one"
             )
 
-    def save_pretrained(self, path: str | Path) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` into ``path``, whole or not at all."""
-        model_folder.save_model(self, Path(path))
-
     @classmethod
     def from_pretrained(cls, path: str | Path, revision: str | None = None) -> Self:
         """Loads what ``save_pretrained`` wrote, in eval mode, on the CPU.
@@ -176,25 +172,7 @@ class Generator(nn.Module, Configurable, ABC):
             raise RegvqError(f"{path} holds a {type(generator).__name__}, not a {cls.__name__}")
         return generator.eval()
 
-    def push_to_hub(
-        self, repo_id: str, facts: CardFacts, *, private: bool = False, api: hub.Api | None = None
-    ) -> None:
-        """Uploads the model with a card that is made from ``facts`` and from what the model says itself.
-
-        Args:
-            repo_id: ``owner/name``; made if it does not exist.
-            facts: data, budget, figures, licence.
-            private: whether others cannot see it, if it is made.
-            api: what uploads; ``huggingface_hub.HfApi()`` if none is given.
-
-        Raises:
-            RegvqError: the Hub refuses or cannot be reached.
-        """
-        card = model_card("generator", self.about(), facts, repo_id)
-        hub.push(self.save_pretrained, card, repo_id, private, api)
-
     def about(self) -> dict[str, str]:
-        """What a model card says of the model itself, by name."""
         return {
             "generator": type(self).__name__,
             "condition": type(self.condition).__name__,

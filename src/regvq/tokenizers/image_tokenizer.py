@@ -1,26 +1,28 @@
 """The tokenizer: encoder, quantizer and decoder in one module and in one folder."""
 
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from regvq import hub, model_folder
-from regvq.configurable import Configurable
 from regvq.errors import RegvqError
-from regvq.model_card import CardFacts, model_card
 from regvq.nets import Backbone
+from regvq.pretrained import PretrainedModel
 from regvq.quantizers import Quantizer
 from regvq.types import TokenizerOutput
 
 
-class ImageTokenizer(nn.Module, Configurable):
+class ImageTokenizer(PretrainedModel):
     """Images ``[B, 3, H, W]``, float in [-1, 1], to codes ``[B, H/f, W/f]``, int64, and back.
 
     Args:
         backbone: encoder and decoder.
         quantizer: latents to codes. 1x1 convolutions on both sides fit its ``dim`` to the backbone.
     """
+
+    kind: ClassVar[Literal["tokenizer", "generator"]] = "tokenizer"
 
     def __init__(self, backbone: Backbone, quantizer: Quantizer) -> None:
         super().__init__()
@@ -89,13 +91,6 @@ class ImageTokenizer(nn.Module, Configurable):
         """Images to codes to images in [-1, 1]."""
         return self.decode(self.encode(images))
 
-    def save_pretrained(self, path: str | Path) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` into the folder ``path``.
-
-        Both are written beside and renamed, so that an interruption leaves the old folder whole.
-        """
-        model_folder.save_model(self, Path(path))
-
     @classmethod
     def from_pretrained(cls, path: str | Path, revision: str | None = None) -> "ImageTokenizer":
         """Loads what ``save_pretrained`` wrote, in eval mode, on the CPU.
@@ -116,25 +111,7 @@ class ImageTokenizer(nn.Module, Configurable):
         """Names configuration and weights: 16 hexadecimal digits, the same after save and load."""
         return model_folder.fingerprint(self)
 
-    def push_to_hub(
-        self, repo_id: str, facts: CardFacts, *, private: bool = False, api: hub.Api | None = None
-    ) -> None:
-        """Uploads the model with a card that is made from ``facts`` and from what the model says itself.
-
-        Args:
-            repo_id: ``owner/name``; made if it does not exist.
-            facts: data, budget, figures, licence.
-            private: whether others cannot see it, if it is made.
-            api: what uploads; ``huggingface_hub.HfApi()`` if none is given.
-
-        Raises:
-            RegvqError: the Hub refuses or cannot be reached.
-        """
-        card = model_card("tokenizer", self.about(), facts, repo_id)
-        hub.push(self.save_pretrained, card, repo_id, private, api)
-
     def about(self) -> dict[str, str]:
-        """What a model card says of the model itself, by name."""
         return {
             "backbone": type(self.backbone).__name__,
             "quantizer": type(self.quantizer).__name__,
