@@ -204,7 +204,8 @@ def test_a_path_is_known_by_its_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_file(squeezenet1_0().state_dict(), tmp_path / "squeeze.safetensors")
     net, instead = choose_features(str(tmp_path / "squeeze.safetensors"))
-    assert (net.name, instead) == ("SqueezeNet 1.0 at 227 px", None)
+    assert (net.name, instead) == ("SqueezeNet 1.0, last layer at 227 px", None)
+    assert net.pooled(torch.zeros(1, 3, 32, 32)).shape == (1, 512)
     small = Dinov2Config(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=1, image_size=28, patch_size=14
     )

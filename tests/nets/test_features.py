@@ -10,7 +10,14 @@ from torch import nn
 from torchvision import models
 
 from regvq.errors import RegvqError
-from regvq.nets import FeatureNet, OfflineFeatures, SqueezeNetFeatures, VGG16Features, VGG19Features
+from regvq.nets import (
+    FeatureNet,
+    LastLayer,
+    OfflineFeatures,
+    SqueezeNetFeatures,
+    VGG16Features,
+    VGG19Features,
+)
 
 
 def trunk(model) -> nn.Sequential:
@@ -211,3 +218,12 @@ def test_bad_weights_are_named(kind, squeezenet, tmp_path, monkeypatch):
     with pytest.raises(RegvqError, match=says.get(kind, r"w\.(pth|safetensors) (cannot be read|holds no)")):
         SqueezeNetFeatures(path)
     assert not (tmp_path / BOMB_TARGET).exists()
+
+
+def test_the_last_layer_alone(squeezenet):
+    net = SqueezeNetFeatures(squeezenet)
+    last = LastLayer(net)
+    assert last.name == "SqueezeNet 1.0, last layer"
+    (layer,) = last(images())
+    assert torch.equal(layer, net(images())[-1])
+    assert torch.equal(last.pooled(images()), net.pooled(images())[:, -512:])

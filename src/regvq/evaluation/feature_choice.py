@@ -9,6 +9,7 @@ from regvq.nets import (
     EnlargedFeatures,
     FeatureNet,
     InceptionFeatures,
+    LastLayer,
     OfflineFeatures,
     SqueezeNetFeatures,
 )
@@ -19,7 +20,7 @@ Weights = str | Path | None
 FEATURES: dict[str, Callable[[Weights], FeatureNet]] = {
     "inception": InceptionFeatures,
     "dinov2": lambda weights: EnlargedFeatures(DINOv2Features(weights), 224),
-    "squeezenet": lambda weights: EnlargedFeatures(SqueezeNetFeatures(weights), 227),
+    "squeezenet": lambda weights: EnlargedFeatures(LastLayer(SqueezeNetFeatures(weights)), 227),
     "offline": lambda weights: OfflineFeatures(),
 }
 """What may be named; each takes its weights from a path or from the user's cache."""

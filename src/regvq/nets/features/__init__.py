@@ -4,6 +4,7 @@ from regvq.nets.features.base import FeatureNet, SequentialFeatures
 from regvq.nets.features.dinov2 import DINOv2Features
 from regvq.nets.features.enlarged import EnlargedFeatures
 from regvq.nets.features.inception import InceptionFeatures
+from regvq.nets.features.last_layer import LastLayer
 from regvq.nets.features.offline import OfflineFeatures
 from regvq.nets.features.pretrained import SqueezeNetFeatures, VGG16Features, VGG19Features
 
@@ -12,6 +13,7 @@ __all__ = [
     "EnlargedFeatures",
     "FeatureNet",
     "InceptionFeatures",
+    "LastLayer",
     "OfflineFeatures",
     "SequentialFeatures",
     "SqueezeNetFeatures",
