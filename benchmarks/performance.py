@@ -35,13 +35,13 @@ on a machine that does nothing else; a bar that is missed makes the exit status 
     regvq fit-tokenizer … --config speed/compiled-bf16 --model.channels_last true
     regvq fit-generator … --config speed/compiled-bf16
 
-The file sets `model.compile` and `trainer.precision: bf16-mixed`. `model.compile` runs encoder, decoder,
-the feature nets, the discriminator and the transformers' blocks through `torch.compile` inside training steps.
-The first step then takes from half a minute to several minutes; torch keeps the result on disk for the next
-run. Validation, sampling, checkpoints and saved folders are what they are without it, and a run may be
-resumed with or without it. `model.channels_last` lays out images and convolutions with the channels last.
-Losses differ from the plain run's by rounding: over the tiny runs of `tests/training/test_compilation.py`
-by less than 1e-4 of their value. Off unless asked for.
+The file sets `model.compile` and `trainer.precision: bf16-mixed`. `model.compile` runs encoder,
+decoder, the feature nets, the discriminator and the transformers' blocks through `torch.compile` inside
+training steps. The first step then takes from half a minute to several minutes; torch keeps the result
+on disk for the next run. Validation, sampling, checkpoints and saved folders are what they are without
+it, and a run may be resumed with or without it. `model.channels_last` lays out images and convolutions
+with the channels last. Losses differ from the plain run's by rounding: over the tiny runs of
+`tests/training/test_compilation.py` by less than 1e-4 of their value. Off unless asked for.
 
 By design no training step waits for a GPU: what guards, logs and progress need is looked at every 50
 steps, or when it is shown (a test on the CPU looks for values that a step reads; it has not been checked
