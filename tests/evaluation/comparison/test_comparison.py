@@ -214,6 +214,24 @@ def test_other_data_for_tokenizers_and_generators(tmp_path: Path) -> None:
     assert "a.b" not in cell.generator.arguments
 
 
+def test_arguments_for_the_generators_alone(tmp_path: Path) -> None:
+    given = {"generator.trainer.max_steps": 7, "trainer.max_steps": 5}
+    (cell, *_) = read_comparison("comparison/mask-ratio", arguments=given).cells()
+    assert cell.generator is not None
+    assert (
+        cell.tokenizer.arguments["trainer.max_steps"],
+        cell.generator.arguments["trainer.max_steps"],
+    ) == (
+        5,
+        7,
+    )
+    (usual, *_) = read_comparison("comparison/mask-ratio", arguments={"trainer.max_steps": 5}).cells()
+    assert run_key(usual) == run_key(cell)  # the tokenizer is the same, and is not trained again
+    assert key_of(usual) != key_of(cell)
+    with pytest.raises(RegvqError, match=r"trains no generators that generator.trainer.max_steps"):
+        read_comparison(str(write(tmp_path)), arguments=given)
+
+
 @pytest.mark.parametrize(
     "content",
     ["- a list", "title: x", "title: x\nconfigs: []\nrows: {}\nseeds: [0, 0]", "a: b: c", "title: [x"],

@@ -1,5 +1,6 @@
 """One training of a comparison, and what is measured of it."""
 
+import hashlib
 import json
 import shutil
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from regvq import configs
 from regvq.configurable import build
 from regvq.data import ImageData
 from regvq.errors import RegvqError
@@ -68,6 +70,12 @@ class Stage:
         )
         return [f"--seed_everything={seed}", *written]
 
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits of what its files say, not of what they are called: they may change."""
+        files = [configs.find(name).read_text(encoding="utf-8") for name in self.configs]
+        text = json.dumps([files, dict(self.arguments), dict(self.options)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
     def budget(self) -> list[str]:
         """For a reader of the figures: configurations, of each kind the last one, data and trainer."""
         kinds = {name.partition("/")[0]: name for name in self.configs}
@@ -113,7 +121,8 @@ def run_cell(cell: Cell, folder: Path, cache: Path, threads: int) -> Row:
 
     Args:
         cell: what to train.
-        folder: of the runs of this cell, and of what they print, ``log.txt``.
+        folder: of this cell's tokenizer, of the generators on its tokens, and of what trainings print,
+            ``log.txt``.
         cache: keeps features of real images.
         threads: of the CPU.
     """
@@ -159,6 +168,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
         "reference": found.as_json()["reference"],
         "images": found.images,
         "budget": cell.tokenizer.budget(),
+        "generator_budget": [] if cell.generator is None else cell.generator.budget(),
         "seconds": seconds,
         "notes": notes,
     }
@@ -175,7 +185,7 @@ def _tokenizer(cell: Cell, path: Path) -> ImageTokenizer:
 
 
 def _generator(cell: Cell, stage: Stage, folder: Path) -> Generator:
-    path = folder / "generator"
+    path = folder / f"generator-{stage.fingerprint()}"
     if _can_resume(RunFolder(path, "generator")):
         return generator_cli([f"--output={path}", "--resume"])
     model = RunFolder(folder / "tokenizer", "tokenizer").model

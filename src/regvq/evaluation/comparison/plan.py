@@ -84,6 +84,10 @@ class Comparison:
         return Stage() if self.sweep is None else Stage(arguments={self.sweep.argument: value})
 
 
+_ALONE = "generator."
+"""Starts the arguments that are meant for the generators' trainings alone."""
+
+
 @dataclass(frozen=True)
 class _File:
     """The keys of a comparison's file."""
@@ -107,7 +111,8 @@ def read_comparison(
         name: its path, or the short name of one that is shipped, e.g. ``comparison/main``.
         own: configurations of every training, tokenizers' and generators', on top of all that the file
             says; for example other data.
-        arguments: of every tokenizer's training, on top of those; ``data.…`` also of the generators'.
+        arguments: of every tokenizer's training, on top of those; ``data.…`` also of the generators',
+            ``generator.…`` of theirs alone.
 
     Raises:
         RegvqError: there is no such file, or it says something else than a comparison.
@@ -117,9 +122,14 @@ def read_comparison(
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         file = _File(**content)
         # Behind the rows' own: what is given on the command line is meant for all.
-        last = Stage(tuple(own), dict(arguments or {}))
-        of_data = {key: value for key, value in last.arguments.items() if key.startswith("data.")}
+        given = dict(arguments or {})
+        alone = {key: given.pop(key) for key in list(given) if key.startswith(_ALONE)}
+        last = Stage(tuple(own), given)
+        of_data = {key: value for key, value in given.items() if key.startswith("data.")}
+        of_generators = of_data | {key.removeprefix(_ALONE): value for key, value in alone.items()}
         shared = Stage(tuple(file.configs), dict(file.arguments))
+        if alone and file.generator is None:
+            raise ValueError(f"it trains no generators that {', '.join(alone)} could be meant for")
         return Comparison(
             title=file.title,
             shared=shared,
@@ -129,7 +139,7 @@ def read_comparison(
             generator=(
                 None
                 if file.generator is None
-                else Stage.read(file.generator).with_(Stage(tuple(own), of_data))
+                else Stage.read(file.generator).with_(Stage(tuple(own), of_generators))
             ),
             count=file.count,
         )
@@ -141,13 +151,14 @@ def read_comparison(
 
 def key_of(cell: Cell) -> str:
     """A file name that changes with anything that could change the cell's result."""
-    parts = _contents(cell.tokenizer), _contents(cell.generator), _net(cell.features), cell.count
-    return f"{_readable(cell)}-{_hash(*parts)}"
+    generator = None if cell.generator is None else cell.generator.fingerprint()
+    parts = cell.tokenizer.fingerprint(), generator, _net(cell.features), cell.count
+    return f"{_readable(cell)}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]}"
 
 
 def run_key(cell: Cell) -> str:
-    """A folder name that changes with what could change the cell's trainings, and with nothing else."""
-    return f"{_readable(cell)}-{_hash(_contents(cell.tokenizer), _contents(cell.generator))}"
+    """A folder name that changes with what could change the cell's tokenizer, and with nothing else."""
+    return f"{_readable(cell)}-{cell.tokenizer.fingerprint()}"
 
 
 @functools.lru_cache
@@ -160,19 +171,6 @@ def _net(choice: str | None) -> tuple[str, str]:
 def _readable(cell: Cell) -> str:
     words = [cell.row, *([] if cell.value is None else [str(cell.value)]), str(cell.seed)]
     return re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-")[:60]
-
-
-def _contents(stage: Stage | None) -> Any:
-    """What a stage's files say, not what they are called: they may change between two attempts."""
-    if stage is None:
-        return None
-    files = [configs.find(name).read_text(encoding="utf-8") for name in stage.configs]
-    return files, dict(stage.arguments), dict(stage.options)
-
-
-def _hash(*parts: Any) -> str:
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def cell_file(folder: Path, cell: Cell) -> Path:

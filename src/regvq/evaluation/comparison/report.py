@@ -149,11 +149,14 @@ def _facts(rows: Sequence[Row]) -> list[str]:
     source = first["reference"]
     seconds = [row["seconds"]["tokenizer"] for row in rows]
     budget = [item for item in first["budget"] if all(item in row["budget"] for row in rows)]
+    sampled = [item for item in first.get("generator_budget", ()) if item not in budget]
+    generators = [f"- Generators, where it differs: {', '.join(sampled)}."] if sampled else []
     few = "" if min(map(len, grouped(rows).values())) >= 3 else " Fewer than three seeds: exploratory."
     return [
         f"Mean over seeds ± standard deviation, best mean in bold.{few}",
         "",
         f"- Budget: {', '.join(budget)}; {min(seconds):.0f} to {max(seconds):.0f} s a tokenizer.",
+        *generators,
         f"- {first['images']} validation images of {source['size'][1]} x {source['size'][0]} px; features: "
         f"{source['features']}, weights {source['weights']}.",
         *(f"- {note}" for note in dict.fromkeys(note for row in rows for note in row["notes"])),
