@@ -10,12 +10,8 @@ for NaN), without files. The clock runs from the end of the first steps, in whic
 loader's start fall, to the end of the last: data, forward, backward, clipping and optimizer are in it. The
 figure is the median over turns.
 
-Parts: the step is cut at the latents, the quantized latents and the reconstruction. Forward passes run in
-their order and backward passes in the opposite one, each cut's gradient handed on by hand, the device
-waited for at every cut; ``tests/benchmarks/test_training.py`` holds its gradients to the uncut step's. What
-the adversary's adaptive weight costs, two more ways back to the image, counts to the discriminator;
-``perceptual`` holds all losses between images. On a GPU the waiting makes the cut step slower than the
-uncut one; the shares are of the cut one.
+Parts: see ``cut_step.py``. On a GPU the waiting makes the cut step slower than the uncut one; the shares
+are of the cut one.
 
 With ``--quick`` stage 1 has its pixel loss alone, so that less is compiled, and only the eager step is cut.
 torch keeps what it compiled on disk: the first run takes longer. The exit status is 1 where a bar is
@@ -27,7 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,16 +31,15 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
-from torch import Tensor
-from torch.optim import Optimizer
 from torchvision import models
 
+from cut_step import PARTS, parts_of_a_step
 from measuring import Bar, finish, machine, spread, take_turns, wait
 from regvq.data.scenes import ScenesData
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer, write_cache
-from regvq.training import ModelTraining, TokenizerTraining
+from regvq.training import ModelTraining
 from regvq.training.callbacks import NonFiniteGuard, StepSeeds
 from regvq.training.cli_arguments import resolve
 from regvq.training.generator_cli import GeneratorCLI
@@ -53,7 +48,6 @@ from regvq.training.tokenizer_cli import TokenizerCLI
 
 Row = dict[str, Any]
 
-PARTS = ("data", "encoder", "quantizer", "decoder", "perceptual", "discriminator", "optimizer")
 FP32, BF16 = "32-true", "bf16-mixed"
 BOUND = {"cpu": 1.5, "cuda": 2.5}
 """Least gain of a compiled step under bfloat16 over an eager one in float32."""
@@ -292,106 +286,6 @@ def measure(contestants: dict[Way, Contestant], name: str, unit: str, rounds: in
     return rows
 
 
-class Laps:
-    """Seconds by part, added up."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._last = time.perf_counter()
-
-    def __call__(self, part: str) -> None:
-        """What has passed since the last call belongs to ``part``."""
-        wait(self.device)
-        now = time.perf_counter()
-        self.seconds[part] += now - self._last
-        self._last = now
-
-
-def cut_step(
-    training: TokenizerTraining, images: Tensor, precision: str, lap: Callable[[str], None]
-) -> None:
-    """Forward and backward of a training step with an adversary, cut at the borders of its parts.
-
-    Gradients are added to those of the parameters.
-
-    Args:
-        training: a step of it.
-        images: ``[B, 3, H, W]``.
-        precision: the trainer's.
-        lap: called at the end of each part, with its name.
-    """
-    model, objective = training.model, training.objective
-    adversarial = objective.adversarial
-    assert adversarial is not None
-    images = images.contiguous(memory_format=training.layout)
-    half = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == BF16)
-    with half, training.as_compiled():
-        latents = model.latents(images)
-        lap("encoder")
-        latents_in = latents.detach().requires_grad_()
-        output = model.quantizer(latents_in)
-        lap("quantizer")
-        quantized_in = output.quantized.detach().requires_grad_()
-        reconstruction = model.decode_latents(quantized_in).float()
-        lap("decoder")
-        raw = objective._image_losses(images, reconstruction, output.perturbation)
-        weighted = [getattr(objective, name).weight * value for name, value in raw.items()]
-        image_loss = torch.stack(weighted).sum()
-        lap("perceptual")
-        last_layer = model.backbone.last_layer
-        adversary = adversarial(images, reconstruction, image_loss, training.global_step, last_layer)
-        lap("discriminator")
-    parameters = objective.discriminator_parameters()
-    pull, *gradients = torch.autograd.grad(adversary.total, [reconstruction, *parameters])
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-    lap("discriminator")
-    pull = pull + torch.autograd.grad(image_loss, reconstruction)[0]
-    lap("perceptual")
-    reconstruction.backward(pull)
-    lap("decoder")
-    losses = [loss for loss in output.losses.values() if loss.requires_grad]
-    torch.autograd.backward([output.quantized, *losses], [quantized_in.grad, *map(torch.ones_like, losses)])
-    lap("quantizer")
-    latents.backward(latents_in.grad)
-    lap("encoder")
-
-
-def optimizer_step(training: TokenizerTraining, optimizer: Optimizer, clip: float | None) -> None:
-    """What follows the backward pass."""
-    training.configure_gradient_clipping(optimizer, clip, "norm")
-    optimizer.step()
-    optimizer.zero_grad()
-    if training.averaged is not None:
-        training.averaged.update(training.model)
-
-
-def parts_of_a_step(contestant: Contestant, rounds: int) -> dict[str, float]:
-    """Seconds of each part of a step of stage 1, medians over ``rounds`` steps."""
-    training, device = contestant.training, contestant.device
-    assert isinstance(training, TokenizerTraining)
-    training.to(device).train()
-    optimizer = training.make_optimizer(fused=device == "cpu")
-
-    def batches() -> Iterator[dict[str, Tensor]]:
-        while True:
-            yield from contestant.data.train_dataloader()
-
-    found: list[dict[str, float]] = []
-    stream = batches()
-    for _ in range(1 + rounds):
-        wait(device)
-        laps = Laps(device)
-        images = next(stream)["image"].to(device)
-        laps("data")
-        cut_step(training, images, contestant.precision, laps)
-        optimizer_step(training, optimizer, contestant.clip)
-        laps("optimizer")
-        found.append(laps.seconds)
-    return {part: statistics.median(one[part] for one in found[1:]) for part in PARTS}
-
-
 def bars(rows: Sequence[Row], device: str) -> list[Bar]:
     """What is asked of the rows: compiled bfloat16 against eager float32 of the same model."""
     speed = {(row["model"], row["way"]): row["per_second"] for row in rows}
@@ -452,7 +346,9 @@ def main() -> int:
         show(rows)
         cut = {EAGER: tokenizer_contestant(EAGER, setting, device, folder)} if quick else first
         parts = {
-            str(way): parts_of_a_step(cut[way], 2 * rounds)
+            str(way): parts_of_a_step(
+                cut[way].training, cut[way].data, device, cut[way].precision, cut[way].clip, 2 * rounds
+            )
             for way in (EAGER, FAST["tokenizer"])
             if way in cut
         }

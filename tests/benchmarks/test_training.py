@@ -6,21 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.cut_step import PARTS, cut_step, parts_of_a_step
 from benchmarks.training import (
     BF16,
     EAGER,
     FAST,
     FP32,
-    PARTS,
     PIXELS,
     SETTINGS,
     Way,
     arguments_of,
     bars,
-    cut_step,
     generator_contestant,
     measure,
-    parts_of_a_step,
     tokenizer_contestant,
     ways,
 )
@@ -53,7 +51,7 @@ def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
 def test_every_part_is_timed(tmp_path: Path) -> None:
     with quiet():
         contestant = tokenizer_contestant(EAGER, SHORT, "cpu", tmp_path)
-    parts = parts_of_a_step(contestant, 1)
+    parts = parts_of_a_step(contestant.training, contestant.data, "cpu", FP32, contestant.clip, 1)
     assert list(parts) == list(PARTS)
     assert all(seconds > 0 for seconds in parts.values())
 
