@@ -13,8 +13,6 @@ from regvq.generators import Generator, TokenSource
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.cli import TrainingCLI, run_cli, stacked
 from regvq.training.generator_training import GeneratorTraining
-from regvq.training.learning_rate import LearningRateSchedule
-from regvq.training.muon import MuonOptions
 
 
 def generator_training(
@@ -22,14 +20,7 @@ def generator_training(
     condition: Condition,
     generator: Callable[[Condition, TokenSource], Generator],
     data: ImageDataModule,
-    learning_rate: float = 3e-4,
-    betas: tuple[float, float] = (0.9, 0.95),
-    weight_decay: float = 0.01,
-    schedule: LearningRateSchedule | None = None,
-    ema_decay: float | None = None,
-    samples: bool = True,
-    muon: MuonOptions | None = None,
-    compile: bool = False,
+    **options: Any,
 ) -> GeneratorTraining:
     """The key ``model`` of a configuration.
 
@@ -38,14 +29,7 @@ def generator_training(
         condition: what is generated from; what it lacks is read from the training data.
         generator: all but its condition and the tokenizer's codes, which are filled in.
         data: comes from the key ``data``.
-        learning_rate: of the generator.
-        betas: Adam's.
-        weight_decay: decoupled.
-        schedule: a factor on the learning rate over the run; constant if none is given.
-        ema_decay: of the averaged weights, which are validated and saved; none if null.
-        samples: whether TensorBoard gets samples at every validation.
-        muon: how Muon trains the matrices inside the transformer's blocks; AdamW trains all if null.
-        compile: run the blocks through torch.compile: a slow first step, faster ones after it.
+        **options: of ``GeneratorTraining``, whose signature the command line reads.
     """
     frozen = ImageTokenizer.from_pretrained(tokenizer)
     fingerprint = frozen.fingerprint()
@@ -53,18 +37,7 @@ def generator_training(
     _require_cache(dataset, fingerprint, tokenizer)
     source = TokenSource(frozen.codebook_size, _grid(dataset[0], frozen), fingerprint)
     condition.prepare(dataset, source.grid)
-    return GeneratorTraining(
-        generator(condition, source),
-        frozen,
-        learning_rate=learning_rate,
-        betas=betas,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        ema_decay=ema_decay,
-        samples=samples,
-        muon=muon,
-        compile=compile,
-    )
+    return GeneratorTraining(generator(condition, source), frozen, **options)
 
 
 class GeneratorCLI(TrainingCLI):

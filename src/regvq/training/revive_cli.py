@@ -12,13 +12,11 @@ from torch import Tensor
 from regvq.configurable import describe
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
-from regvq.losses import Objective
 from regvq.metrics import PSNR, CodebookUsage
 from regvq.quantizers import ComposedQuantizer, EuclideanHead, RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.cli import TrainingCLI
 from regvq.training.cli_arguments import explain, resolve
-from regvq.training.learning_rate import LearningRateSchedule
 from regvq.training.run import quiet, run
 from regvq.training.tokenizer_training import TokenizerTraining
 
@@ -65,37 +63,19 @@ def revived(
 def revival_training(
     tokenizer: str,
     quantizer: Callable[[int, int], RegularizedVectorQuantizer] = RegularizedVectorQuantizer,
-    objective: Objective | None = None,
     learning_rate: float = 1e-4,
-    discriminator_learning_rate: float | None = None,
-    betas: tuple[float, float] = (0.9, 0.95),
-    weight_decay: float = 0.0,
-    schedule: LearningRateSchedule | None = None,
-    ema_decay: float | None = None,
+    **options: Any,
 ) -> TokenizerTraining:
     """The key ``model`` of a configuration.
 
     Args:
         tokenizer: folder of the tokenizer, or owner/name on the Hub.
         quantizer: all but its sizes, which are the old one's.
-        objective: what is minimised; L1 and the quantizer's own losses if none is given.
         learning_rate: of the tokenizer.
-        discriminator_learning_rate: of the discriminator; the tokenizer's if none is given.
-        betas: Adam's.
-        weight_decay: decoupled, on both.
-        schedule: a factor on both learning rates over the run; constant if none is given.
-        ema_decay: of the averaged weights, which are validated and saved; none if null.
+        **options: of ``TokenizerTraining``, whose signature the command line reads.
     """
-    return TokenizerTraining(
-        revived(ImageTokenizer.from_pretrained(tokenizer), quantizer),
-        objective,
-        learning_rate=learning_rate,
-        discriminator_learning_rate=discriminator_learning_rate,
-        betas=betas,
-        weight_decay=weight_decay,
-        schedule=schedule,
-        ema_decay=ema_decay,
-    )
+    model = revived(ImageTokenizer.from_pretrained(tokenizer), quantizer)
+    return TokenizerTraining(model, learning_rate=learning_rate, **options)
 
 
 class ReviveCLI(TrainingCLI):
