@@ -18,7 +18,7 @@ from regvq.training.tokenizer_cli import TokenizerCLI
 
 STAGE_ONE = {
     "backbone": "backbone/tiny",
-    "tokenizer": "tokenizer/vq",
+    "tokenizer": "tokenizer/regvq",
     "data": "data/photos",
     "trainer": "trainer/cpu",
 }
