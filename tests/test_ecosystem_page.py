@@ -58,12 +58,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commands_then_snippets(workplace: Path) -> None:
     text = "\n".join(blocks("sh")).replace("\\\n", " ")
     commands = [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
-    assert [words[1] for words in commands] == ["export", "export", "import", "import", "revive"]
+    assert [words[1] for words in commands] == [*["export"] * 3, *["import"] * 2, "revive"]
     for words in commands:
         assert main([*words[1:], *(SHORT if words[1] == "revive" else [])]) == 0, shlex.join(words)
     # Uploading is tested where the Hub's client is stood in for.
     snippets = [snippet for snippet in blocks("python") if "push_to_hub" not in snippet]
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     names: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, "docs/ecosystem.md", "exec"), names)
