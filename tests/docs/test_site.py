@@ -1,4 +1,4 @@
-"""The site: every warning of its build is a failure, links and anchors lead somewhere, nothing is fetched."""
+"""The site: a warning of its build is a failure, links and anchors lead somewhere, nothing is fetched."""
 
 import subprocess
 import sys

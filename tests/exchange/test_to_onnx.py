@@ -161,7 +161,7 @@ class OtherImages(IdentityBackbone):
 @pytest.mark.parametrize(
     ("backbone", "quantizer", "message"),
     [
-        (IdentityBackbone, Chosen, "Chosen with a IdentityBackbone.*images cannot be traced to codes"),
+        (IdentityBackbone, Chosen, "Chosen with IdentityBackbone.*images cannot be traced to codes"),
         (IdentityBackbone, OtherCodes, "OtherCodes.*onnxruntime finds other codes"),
         (OtherImages, VectorQuantizer, "OtherImages.*onnxruntime's images differ"),
     ],

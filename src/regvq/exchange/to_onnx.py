@@ -75,7 +75,7 @@ def save_onnx(tokenizer: ImageTokenizer, path: str | Path) -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise RegvqError(f"ONNX needs the package {missing[0]}: pip install 'regvq[onnx]'")
-    parts = f"a {type(tokenizer.quantizer).__name__} with a {type(tokenizer.backbone).__name__}"
+    parts = f"{type(tokenizer.quantizer).__name__} with {type(tokenizer.backbone).__name__}"
     model = copy.deepcopy(tokenizer).cpu().float().eval()
     images, codes = _chance(model, batch=2, rows=4, columns=6)
     encoder = _graph(_Encode(model), images, "images", ("batch", None, "height", "width"), "codes", parts)
