@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 TEST_JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint bench setup clean
+.PHONY: demo test lint docs bench setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -25,6 +25,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 	$(BIN)/python -m pytest tests/test_layout.py
+
+# The site in build/site; a broken link or anchor, or a docstring that does not fit its signature, is a failure.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantizers.py --quick
@@ -43,7 +47,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "'$(PYTHON) -m venv' failed: install Python's venv module (on Debian the package python3-venv)"; \
 	  exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,demo,logging]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,demo,docs,logging]'
 	@touch $@
 
 clean:

@@ -1,7 +1,6 @@
 """docs/datasets.md: its trees are those that the code reads, and its commands run on miniatures."""
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from regvq.training.run import quiet
 from regvq.training.tokenizer_cli import TokenizerCLI, tokenizer_cli
 from tests.data.shards.test_webdataset_data import write
 from tests.data.test_hugging_face import save
+from tests.support import pages
 from tests.support.miniatures import MINIATURES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
@@ -44,9 +44,8 @@ SMALL = [
 
 def commands(name: str) -> list[list[str]]:
     """The page's commands of one kind as words."""
-    text = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)).replace("\\\n", " ")
-    lines = [shlex.split(line) for line in text.splitlines()]
-    return [words[2:] for words in lines if words and words[1] == name]
+    shell = [block for block in pages.blocks(PAGE) if block.language == "sh"]
+    return [words[2:] for block in shell for words in pages.commands(block) if words[1] == name]
 
 
 def test_every_tree_is_the_one_that_is_read() -> None:
