@@ -63,11 +63,14 @@ class Provenance:
         """
         if not self.watermark:
             return images
+        import torch
+
         from regvq.provenance import CHANCE, chance, mark, score
 
-        marked = mark(images, drawn)
+        # One by one: of many at once the float64 copies would fill the memory.
+        marked = torch.cat([mark(image[None], drawn) for image in images])
         self.marked += len(marked)
-        self.weak += sum(chance(one) > CHANCE for one in score(marked).tolist())
+        self.weak += sum(chance(float(score(image[None]))) > CHANCE for image in marked)
         return marked
 
     def save(
@@ -77,7 +80,7 @@ class Provenance:
         conditions: Sequence[str],
         index: int = 0,
         columns: int = 1,
-        line: int = 2,
+        line: int | None = None,
     ) -> None:
         """Writes images as one PNG with its record.
 
@@ -87,17 +90,19 @@ class Provenance:
             conditions: in words, one for each row.
             index: the number of the first image among all of the seed.
             columns: images side by side.
-            line: pixels of white between several images, and around them.
+            line: pixels of white between several images, and around them; by default what a grid has.
 
         Raises:
             RegvqError: the place cannot be written.
         """
         from regvq.data.images import save_png
         from regvq.provenance import Grid, Record
+        from regvq.provenance.grid import LINE
 
         grid = None
         if len(images) > 1:
-            grid = Grid(columns, len(images) // columns, images.shape[3], images.shape[2], line)
+            height, width = images.shape[2:]
+            grid = Grid(columns, len(images) // columns, width, height, LINE if line is None else line)
         record = Record(
             generator=self.generator,
             tokenizer=self.tokenizer,

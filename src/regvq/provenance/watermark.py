@@ -42,8 +42,9 @@ CALM = 8.0
 SMALLEST = 8
 """Pixels of a side below which a picture has no room for the mark."""
 
-_GOAL, _GOAL_SIDE = 12.0, 64
-"""The score at which marking stops, and up to which side; beyond it grows with the root of the side."""
+_GOAL, _GOAL_SIDE, _GROWTH = 12.0, 64, 0.75
+"""The score at which marking stops, up to which side, and by which power of the side it grows beyond: a
+large picture has room, and where it is smooth JPEG would round a fainter mark away."""
 
 _ROUNDS = 6
 
@@ -77,7 +78,7 @@ def mark(images: Tensor, drawn: Tensor | None = None) -> Tensor:
     changing = (weight > 0).sum((1, 2), keepdim=True)
     weight = weight / (weight.square().sum((1, 2), keepdim=True) / changing).sqrt()
     energy = changing * (255 / 10 ** (LEAST_PSNR / 20)) ** 2
-    goal = _GOAL * math.sqrt(max(1.0, math.sqrt(height * width) / _GOAL_SIDE))
+    goal = _GOAL * max(1.0, math.sqrt(height * width) / _GOAL_SIDE) ** _GROWTH
     turned = _turned(carriers.coefficients(before, rows, columns), signs, band, energy, goal)
     lowest, highest = -levels.amin(1), 255 - levels.amax(1)
     change = torch.zeros_like(before)
