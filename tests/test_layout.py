@@ -23,6 +23,7 @@ ORDER = (
     "tokenizers",
     "conditions",
     "generators",
+    "provenance",
     "exchange",
     "training",
     "evaluation",

@@ -2,7 +2,8 @@
 
 The mask is a picture of the image's size: where it is neither black nor transparent, the image is drawn
 anew, token by token, under the condition that is given; everywhere else it stays as it is. The image has
-the size that the generator makes.
+the size that the generator makes. What is drawn carries an invisible mark, and the file the seed, the
+condition and the models' fingerprints, for regvq detect (docs/responsible-use.md).
 
 Example:
   regvq edit runs/scenes/tokenizer runs/scenes-diffusion/generator photo.png --mask mask.png \
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
+from regvq.cli.provenance import Provenance, add_provenance_arguments
 from regvq.errors import RegvqError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="PNG", help="the edited image; the original stays"
     )
+    add_provenance_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,9 +57,8 @@ def run(args: argparse.Namespace) -> None:
         raise RegvqError(f"an edit has one condition, not {len(ids)}")
 
     import torch
-    from torchvision.utils import make_grid
 
-    from regvq.data.images import load_image, save_png
+    from regvq.data.images import load_image
     from regvq.generators import UNKNOWN
 
     image = load_image(args.image)
@@ -72,8 +74,12 @@ def run(args: argparse.Namespace) -> None:
     codes = sampler.tokenizer.encode(image[None].to(sampler.generator.device)).cpu()
     known = torch.where(_cells(mask, sampler.tokenizer.downsampling), UNKNOWN, codes)
     drawn = sampler.images(ids.expand(args.count, -1), known.expand(args.count, -1, -1))
-    edited = torch.where(mask, drawn, image)
-    save_png(make_grid(edited, nrow=args.count, padding=0), args.output)
+    provenance = Provenance.of(sampler, args.watermark, edited=True)
+    # Only what was drawn is marked: the rest is somebody's image, and stays as it is.
+    edited = provenance.mark(torch.where(mask, drawn, image), drawn=mask)
+    texts = generator_arguments.condition_texts(args)
+    provenance.save(edited, args.output, texts, columns=args.count, line=0)
+    provenance.report_weak_marks()
     print(f"{args.count} version(s) in {args.output}")
 
 

@@ -195,6 +195,15 @@ def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
     return condition.null(1)
 
 
+def condition_texts(args: argparse.Namespace) -> list[str]:
+    """The conditions as they were given, label maps by the file's name; ``none`` where none was."""
+    for name in CONDITIONS:
+        values = getattr(args, name)
+        if values is not None:
+            return [Path(value).name for value in values] if name == "label_map" else list(values)
+    return ["none"]
+
+
 def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
     """Refuses to write over what the command reads.
 

@@ -18,8 +18,8 @@ LARGEST = 2**26
 """Pixels of the largest image that --size may ask for."""
 
 
-def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """``IMAGES...`` and ``--size``."""
+def add_images_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """``IMAGES...``."""
     parser.add_argument(
         "images",
         nargs="+" if required else "*",
@@ -27,6 +27,11 @@ def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         metavar="IMAGE",
         help="image files, and folders that are searched for images with all their subfolders",
     )
+
+
+def add_image_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """``IMAGES...`` and ``--size``."""
+    add_images_argument(parser, required)
     parser.add_argument(
         "--size",
         type=positive,

@@ -4,6 +4,8 @@ A generator is trained for one condition: give classes, captions or label maps, 
 any image. --count images are drawn for each. An --output that ends in .png gets all of them as one grid,
 a row for each condition; otherwise it is a folder for single files. The same seed gives the same images.
 Drawing into a folder goes on where it was cut short, and processes started by torchrun share the images.
+Images carry an invisible mark, and files the seed, the condition and the models' fingerprints, for regvq
+detect (docs/responsible-use.md).
 
 Example:
   regvq sample runs/scenes/tokenizer runs/scenes-ar/generator --class farm cabin --count 8 \
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from regvq import ranks
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
+from regvq.cli.provenance import Provenance, add_provenance_arguments
 from regvq.cli.terminal import progress, say
 from regvq.errors import RegvqError
 from regvq.files import claim
@@ -42,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="PATH", help="grid (.png) or folder for the images"
     )
+    add_provenance_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,32 +60,39 @@ def run(args: argparse.Namespace) -> None:
     with ranks.together():
         sampler = generator_arguments.load(args)
         ids = generator_arguments.condition_ids(args, sampler).repeat_interleave(args.count, 0)
+        provenance = Provenance.of(sampler, args.watermark)
         if as_grid:
-            _draw_grid(args, sampler, ids)
+            _draw_grid(args, sampler, ids, provenance)
         else:
-            _draw_files(args, sampler, ids)
+            _draw_files(args, sampler, ids, provenance)
+        provenance.report_weak_marks()
         say(f"{len(ids)} images in {args.output}")
 
 
-def _draw_grid(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+def _draw_grid(
+    args: argparse.Namespace,
+    sampler: generator_arguments.Sampler,
+    ids: "Tensor",
+    provenance: Provenance,
+) -> None:
     generator_arguments.keep_inputs([args.output], args.label_map or ())
-    from torchvision.utils import make_grid
-
-    from regvq.data.images import save_png
-
-    images = sampler.images(ids)
-    save_png(make_grid(images, nrow=args.count, padding=2, pad_value=1.0), args.output)
+    images = provenance.mark(sampler.images(ids))
+    provenance.save(images, args.output, generator_arguments.condition_texts(args), columns=args.count)
 
 
-def _draw_files(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+def _draw_files(
+    args: argparse.Namespace,
+    sampler: generator_arguments.Sampler,
+    ids: "Tensor",
+    provenance: Provenance,
+) -> None:
     """Batch by batch, each written when it is there: what was drawn before an interruption is kept."""
-    from regvq.data.images import save_png
-
     files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
     generator_arguments.keep_inputs(files, args.label_map or ())
     if ranks.rank() == 0:
-        claim(args.output, RECORD, _facts(sampler, ids), "set of samples")
+        claim(args.output, RECORD, _facts(sampler, ids, provenance), "set of samples")
     ranks.wait_for_all()
+    texts = generator_arguments.condition_texts(args)
     lots = [
         range(start, min(start + sampler.batch_size, len(ids)))
         for start in range(0, len(ids), sampler.batch_size)
@@ -94,23 +105,23 @@ def _draw_files(args: argparse.Namespace, sampler: generator_arguments.Sampler, 
             report(done + drawn)
 
         for lot in missing:
-            images = sampler.draw(ids[lot.start : lot.stop], lot.start, show)
+            images = provenance.mark(sampler.draw(ids[lot.start : lot.stop], lot.start, show))
             for number, image in zip(lot, images, strict=True):
-                save_png(image, files[number])
+                text = texts[number // args.count]
+                provenance.save(image[None], files[number], [text], index=number)
             done += len(lot)
     ranks.wait_for_all()
 
 
-def _facts(sampler: generator_arguments.Sampler, ids: "Tensor") -> dict[str, Any]:
+def _facts(sampler: generator_arguments.Sampler, ids: "Tensor", provenance: Provenance) -> dict[str, Any]:
     """What decides the images of a folder."""
     from dataclasses import asdict
 
-    from regvq.model_folder import fingerprint
-
     return {
-        "generator": fingerprint(sampler.generator),
-        "tokenizer": sampler.tokenizer.fingerprint(),
+        "generator": provenance.generator,
+        "tokenizer": provenance.tokenizer,
         "options": asdict(sampler.options),
         "conditions": hashlib.sha256(ids.numpy().tobytes()).hexdigest()[:16],
         "images": len(ids),
+        "watermark": provenance.watermark,
     }

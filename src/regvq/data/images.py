@@ -3,11 +3,13 @@
 import io
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from regvq.errors import RegvqError
@@ -120,15 +122,22 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
-def save_png(image: Tensor, path: Path | str) -> None:
+def save_png(image: Tensor, path: Path | str, texts: Mapping[str, str] | None = None) -> None:
     """Writes an image ``[3, H, W]`` in [-1, 1] as PNG, whole or not at all.
+
+    Args:
+        image: the pixels; what lies outside the range is clamped.
+        path: of the file.
+        texts: text chunks by their keywords.
 
     Raises:
         RegvqError: the place cannot be written.
     """
     pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    buffer, chunks = io.BytesIO(), PngInfo()
+    for keyword, text in (texts or {}).items():
+        chunks.add_text(keyword, text)
+    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=chunks)
     write_bytes(Path(path), buffer.getvalue())
 
 
