@@ -11,14 +11,11 @@ Example:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
+from regvq.cli.terminal import progress
 from regvq.errors import RegvqError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,11 +50,9 @@ def run(args: argparse.Namespace) -> None:
     if len(ids) > 1:
         raise RegvqError(f"an edit has one condition, not {len(ids)}")
 
-    import torch
     from torchvision.utils import make_grid
 
     from regvq.data.images import load_image, save_png
-    from regvq.generators import UNKNOWN
 
     image = load_image(args.image)
     mask = (load_image(args.mask, page="black") > -1).any(0)
@@ -69,16 +64,7 @@ def run(args: argparse.Namespace) -> None:
             )
     if not mask.any():
         raise RegvqError(f"{args.mask} is all black: nothing is to be drawn anew")
-    codes = sampler.tokenizer.encode(image[None].to(sampler.generator.device)).cpu()
-    known = torch.where(_cells(mask, sampler.tokenizer.downsampling), UNKNOWN, codes)
-    drawn = sampler.images(ids.expand(args.count, -1), known.expand(args.count, -1, -1))
-    edited = torch.where(mask, drawn, image)
+    with progress("sampling", args.count) as report:
+        edited = sampler.redraw(image, mask, ids.expand(args.count, -1), report)
     save_png(make_grid(edited, nrow=args.count, padding=0), args.output)
     print(f"{args.count} version(s) in {args.output}")
-
-
-def _cells(mask: "Tensor", factor: int) -> "Tensor":
-    """Which tokens a mask [H, W] of pixels touches: ``[h, w]`` bool."""
-    from torch.nn.functional import max_pool2d
-
-    return max_pool2d(mask[None].float(), factor)[0] > 0

@@ -25,6 +25,8 @@ from regvq.files import claim
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from regvq.generators import Sampler
+
 RECORD = "samples.json"
 """Says in a folder of samples what they are."""
 
@@ -63,17 +65,18 @@ def run(args: argparse.Namespace) -> None:
         say(f"{len(ids)} images in {args.output}")
 
 
-def _draw_grid(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+def _draw_grid(args: argparse.Namespace, sampler: "Sampler", ids: "Tensor") -> None:
     generator_arguments.keep_inputs([args.output], args.label_map or ())
     from torchvision.utils import make_grid
 
     from regvq.data.images import save_png
 
-    images = sampler.images(ids)
+    with progress("sampling", len(ids)) as report:
+        images = sampler.draw(ids, 0, report)
     save_png(make_grid(images, nrow=args.count, padding=2, pad_value=1.0), args.output)
 
 
-def _draw_files(args: argparse.Namespace, sampler: generator_arguments.Sampler, ids: "Tensor") -> None:
+def _draw_files(args: argparse.Namespace, sampler: "Sampler", ids: "Tensor") -> None:
     """Batch by batch, each written when it is there: what was drawn before an interruption is kept."""
     from regvq.data.images import save_png
 
@@ -101,7 +104,7 @@ def _draw_files(args: argparse.Namespace, sampler: generator_arguments.Sampler, 
     ranks.wait_for_all()
 
 
-def _facts(sampler: generator_arguments.Sampler, ids: "Tensor") -> dict[str, Any]:
+def _facts(sampler: "Sampler", ids: "Tensor") -> dict[str, Any]:
     """What decides the images of a folder."""
     from dataclasses import asdict
 
