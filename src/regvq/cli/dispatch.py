@@ -24,6 +24,7 @@ COMMANDS = (
     "fit-generator",
     "sample",
     "edit",
+    "serve",
     "reconstruct",
     "encode",
     "decode",

@@ -14,7 +14,8 @@ from regvq.errors import RegvqError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from regvq.generators import Sampler
+    from regvq.generators import Generator, Sampler
+    from regvq.tokenizers import ImageTokenizer
 
 CONDITIONS = {"class": "ClassLabel", "caption": "Caption", "label_map": "LabelMap"}
 """Arguments that give a condition, and the condition that each belongs to."""
@@ -34,10 +35,11 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     add_sampling_arguments(parser)
 
 
-def add_generator_argument(parser: argparse.ArgumentParser) -> None:
+def add_generator_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``GENERATOR``."""
     parser.add_argument(
         "generator",
+        nargs=None if required else "?",
         type=Path,
         metavar="GENERATOR",
         help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
@@ -79,23 +81,16 @@ def load(args: argparse.Namespace) -> "Sampler":
     Raises:
         RegvqError: a folder is missing, the two do not fit, or an option means nothing.
     """
-    if not (args.generator.is_dir() or hub.is_id(args.generator)):
-        raise RegvqError(f"there is no generator folder {args.generator}")
-    tokenizer = tokenizer_arguments.load(args)
-    with working("loading the generator"):
-        import regvq
-        from regvq.generators import Sampler
-        from regvq.generators.sampling import check_options
-        from regvq.types import SamplingOptions
+    tokenizer, generator = load_models(args)
+    from regvq.generators import Sampler
+    from regvq.generators.sampling import check_options
+    from regvq.types import SamplingOptions
 
-        generator = regvq.load_generator(args.generator)
-        generator.require(tokenizer, str(args.tokenizer))
-        if (args.parallel or args.steps is not None) and not generator.in_steps:
-            raise RegvqError(
-                f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
-                "and --parallel out"
-            )
-        generator.to(args.device)
+    if (args.parallel or args.steps is not None) and not generator.in_steps:
+        raise RegvqError(
+            f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
+            "and --parallel out"
+        )
     given = {
         name: getattr(args, name)
         for name in ("temperature", "top_k", "top_p", "guidance", "steps")
@@ -106,6 +101,23 @@ def load(args: argparse.Namespace) -> "Sampler":
     )
     check_options(options)
     return Sampler(tokenizer, generator, options, args.batch_size, notice)
+
+
+def load_models(args: argparse.Namespace) -> "tuple[ImageTokenizer, Generator]":
+    """Loads ``args.tokenizer`` and ``args.generator`` on ``args.device``.
+
+    Raises:
+        RegvqError: a folder is missing, or the two do not fit.
+    """
+    if not (args.generator.is_dir() or hub.is_id(args.generator)):
+        raise RegvqError(f"there is no generator folder {args.generator}")
+    tokenizer = tokenizer_arguments.load(args)
+    with working("loading the generator"):
+        import regvq
+
+        generator = regvq.load_generator(args.generator)
+        generator.require(tokenizer, str(args.tokenizer))
+        return tokenizer, generator.to(args.device)
 
 
 def condition_ids(args: argparse.Namespace, sampler: "Sampler") -> "Tensor":
