@@ -39,7 +39,7 @@ setup: $(READY)
 # says what to do and goes on: the tests themselves tell that they had no browser.
 setup-browser:
 	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then \
-	  echo "Chromium is here: $$(chromium --version)"; \
+	  echo "Chromium and its driver are here"; \
 	elif ! command -v apt-get >/dev/null; then \
 	  echo "No Chromium, and no apt-get to install it with: install chromium and chromedriver for the tests in tests/browser"; \
 	elif [ "$$(id -u)" = 0 ]; then \

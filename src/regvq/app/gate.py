@@ -5,12 +5,12 @@ The gate knows the few addresses of the page; of files it lets only the visitors
 bound; and a full queue is told as the sentence that it is, not as a failure of the server.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from regvq.app.limits import Limits
-from regvq.app.shelf import Shelf
+from regvq.app.studio import Studio
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,14 +58,15 @@ class Gate:
 
     Args:
         app: gradio's.
-        shelf: the visitors' files.
-        limits: of the server.
+        studio: what it serves.
     """
 
-    def __init__(self, app: App, shelf: Shelf, limits: Limits) -> None:
+    def __init__(self, app: App, studio: Studio) -> None:
         self.app = app
-        self.shelf = shelf
-        self.limits = limits
+        self.shelf = studio.shelf
+        self.limits = studio.limits
+        self._worker = studio.worker
+        self._closing = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through, or answers it."""
@@ -78,7 +79,7 @@ class Gate:
             await _answer(send, 404, "there is nothing here")
             return
         if scope["method"] in ("GET", "HEAD"):
-            await self.app(scope, receive, _with_headers(send))
+            await self.app(scope, self._until_closing(receive), _with_headers(send))
             return
         most = self.limits.upload_bytes + MULTIPART_BYTES if path == UPLOAD else ASKED_BYTES
         body = _Body(receive, most)
@@ -87,13 +88,37 @@ class Gate:
             if asked is not None and not self._names_own_files(asked):
                 await _answer(send, 400, "an image must be uploaded: it cannot be given by an address")
                 return
-        answers = _Answers(send, self._busy())
-        if not body.is_too_long:
+        answers = _Answers(send, self._refusals(body))
+        try:
             await self.app(scope, body.receive, answers.send)
-        if body.is_too_long and not answers.started:
-            await _answer(
-                send, 413, f"this is larger than the {self.limits.upload_megabytes} MB that are allowed"
-            )
+        except Exception:  # gradio's way to take a body that ends too soon
+            if not body.is_too_long:
+                raise
+        if body.is_too_long:
+            await answers.refuse(413)
+
+    def close(self) -> None:
+        """Ends what is computed, and lets go of the connections that open pages hold."""
+        self._worker.closed.set()
+        self._closing.set()
+
+    def _until_closing(self, receive: Receive) -> Receive:
+        """``receive``, for which visitors leave when the server stops."""
+
+        async def receive_or_leave() -> Message:
+            waits = [asyncio.ensure_future(wait) for wait in (receive(), self._closing.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                message, closing = waits
+                if closing.done() and not message.done():
+                    return {"type": "http.disconnect"}
+                received: Message = message.result()
+                return received
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+        return receive_or_leave
 
     def _is_known(self, path: str) -> bool:
         if path.startswith(FILE):
@@ -121,8 +146,17 @@ class Gate:
             return all(map(self._are_own, value.values()))
         return all(map(self._are_own, value)) if isinstance(value, list) else True
 
-    def _busy(self) -> str:
-        return f"{self.limits.queue} requests are waiting already: try again in a moment"
+    def _refusals(self, body: "_Body") -> Callable[[int], tuple[int, str] | None]:
+        """What is answered instead of the status that gradio gives, where it is not gradio's to give."""
+        too_long = f"this is larger than the {self.limits.upload_megabytes} MB that are allowed"
+        busy = f"{self.limits.queue} requests are waiting already: try again in a moment"
+
+        def refusal(status: int) -> tuple[int, str] | None:
+            if body.is_too_long:
+                return 413, too_long
+            return (429, busy) if status == 503 else None
+
+        return refusal
 
 
 class _Body:
@@ -144,12 +178,11 @@ class _Body:
         if self._kept is not None:
             kept, self._kept = self._kept, None
             return kept
-        message = await self._receive()
-        self._seen += len(message.get("body", b""))
-        if self._seen > self._most:
-            self.is_too_long = True
-            return {"type": "http.disconnect"}
-        return message
+        if not self.is_too_long:
+            message = await self._receive()
+            self._seen += len(message.get("body", b""))
+            self.is_too_long = self._seen > self._most
+        return {"type": "http.disconnect"} if self.is_too_long else message
 
     async def whole(self) -> bytes | None:
         """All of it, which ``receive`` then gives again; ``None`` where it is too long or cut short."""
@@ -166,26 +199,33 @@ class _Body:
 
 
 class _Answers:
-    """What the application answers, but for a full queue.
+    """What the application answers, unless it is answered otherwise.
 
-    Attributes:
-        started: whether an answer is on its way.
+    Args:
+        send: to the visitor.
+        refusal: status and sentence instead of a status of the application.
     """
 
-    def __init__(self, send: Send, busy: str) -> None:
+    def __init__(self, send: Send, refusal: Callable[[int], tuple[int, str] | None]) -> None:
         self._send = _with_headers(send)
-        self._busy = busy
-        self._is_busy = False
-        self.started = False
+        self._refusal = refusal
+        self._started = False
+        self._refused = False
 
     async def send(self, message: Message) -> None:
-        """Passes an answer on."""
-        self.started = True
-        if message["type"] == "http.response.start" and message["status"] == 503:
-            self._is_busy = True
-            await _answer(self._send, 429, self._busy)
-        elif not self._is_busy:
+        """Passes an answer on, or refuses instead."""
+        if message["type"] == "http.response.start":
+            await self.refuse(message["status"])
+            self._started = True
+        if not self._refused:
             await self._send(message)
+
+    async def refuse(self, status: int) -> None:
+        """Refuses where this status is refused and nothing was answered yet."""
+        refusal = self._refusal(status)
+        if refusal is not None and not self._started:
+            self._started = self._refused = True
+            await _answer(self._send, *refusal)
 
 
 def _with_headers(send: Send) -> Send:

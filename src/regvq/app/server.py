@@ -59,7 +59,7 @@ def build_app(studio: Studio) -> Gate:
         theme=theme(),
         css=(ASSETS / "app.css").read_text(encoding="utf-8"),
     )
-    return Gate(app, studio.shelf, studio.limits)
+    return Gate(app, studio)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -100,6 +100,7 @@ class Server(uvicorn.Server):
                 app, log_config=None, access_log=False, timeout_graceful_shutdown=PATIENCE, lifespan="on"
             )
         )
+        self._gate = app
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,3 +108,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn; what is computed ends, and nobody is waited for."""
+        self._gate.close()
+        await super().shutdown(sockets)

@@ -20,21 +20,19 @@ class StoppedError(Exception):
 class Turn(Generic[T]):
     """A computation in a thread of its own.
 
-    It waits for the lock, so that a stopped one that is still at its last step and the next one never
-    compute at the same time. Its time counts from there.
+    It waits for its worker to be free, so that one that was stopped but is still at its last step and the
+    next one never compute at the same time. Its time counts from there.
 
     Args:
         task: computes, calling what it is given after every step.
-        lock: held while it computes.
-        seconds: that it may compute.
+        worker: whose turn it is.
     """
 
-    def __init__(self, task: Callable[[Report], T], lock: threading.Lock, seconds: float) -> None:
+    def __init__(self, task: Callable[[Report], T], worker: "Worker") -> None:
         self.done = 0.0
         """The share that is done, in [0, 1]."""
         self._task = task
-        self._lock = lock
-        self._seconds = seconds
+        self._worker = worker
         self._deadline = 0.0
         self._stopped = threading.Event()
         self._ended = threading.Event()
@@ -63,13 +61,14 @@ class Turn(Generic[T]):
 
     def _run(self) -> None:
         try:
-            while not self._lock.acquire(timeout=0.1):
+            while not self._worker.busy.acquire(timeout=0.1):
                 self._raise_if_stopped()
             try:
-                self._deadline = time.monotonic() + self._seconds
+                self._raise_if_stopped()
+                self._deadline = time.monotonic() + self._worker.seconds
                 self._outcome = self._task(self._report)
             finally:
-                self._lock.release()
+                self._worker.busy.release()
         except BaseException as error:  # for result() to raise
             self._error = error
         finally:
@@ -80,12 +79,12 @@ class Turn(Generic[T]):
         self._raise_if_stopped()
         if time.monotonic() > self._deadline:
             raise RegvqError(
-                f"this took longer than the {self._seconds:g} seconds that a request has here: ask for "
-                "fewer images or steps"
+                f"this took longer than the {self._worker.seconds:g} seconds that a request has here: ask "
+                "for fewer images or steps"
             )
 
     def _raise_if_stopped(self) -> None:
-        if self._stopped.is_set():
+        if self._stopped.is_set() or self._worker.closed.is_set():
             raise StoppedError
 
 
@@ -94,12 +93,17 @@ class Worker:
 
     Args:
         seconds: that one turn may compute.
+
+    Attributes:
+        busy: held by the turn that computes.
+        closed: ends all turns once it is set.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._lock = threading.Lock()
+        self.busy = threading.Lock()
+        self.closed = threading.Event()
 
     def start(self, task: Callable[[Report], T]) -> Turn[T]:
         """Begins a computation, or waits for the one that is under way to end."""
-        return Turn(task, self._lock, self.seconds)
+        return Turn(task, self)

@@ -11,6 +11,7 @@ Example:
 """
 
 import argparse
+import contextlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +92,9 @@ def run(args: argparse.Namespace) -> None:
         if not args.host.startswith("127.") and args.host not in ("localhost", "::1"):
             notice(f"listening at {args.host}: whoever reaches this machine can use the page")
         place = server.address(listener)
-        server.Server(server.build_app(studio), lambda: _announce(place)).run([listener])
+        serving = server.Server(server.build_app(studio), lambda: _announce(place))
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            serving.run([listener])
     print("stopped")
 
 

@@ -182,5 +182,6 @@ canvas.addEventListener("keydown", (event) => {
   draw();
 });
 picture.addEventListener("load", draw);
-watch(["value", "picture", "rows", "columns", "codes", "labels"], setUp);
+// Not one by one in quotes: gradio takes every quoted word of this file for the name of an event.
+watch("value picture rows columns codes labels".split(" "), setUp);
 setUp();
