@@ -14,15 +14,12 @@ def _fixed_seed() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says at the very end that the page went untested, where there was no browser to test it in."""
-    untested = [
-        report
-        for report in terminalreporter.stats.get("skipped", [])
-        if "NO BROWSER" in str(report.longrepr)
-    ]
+    skipped = terminalreporter.stats.get("skipped", [])
+    untested = [report for report in skipped if "NO BROWSER" in str(report.longrepr)]
     if untested:
         terminalreporter.section("THE WEB PAGE WAS NOT TESTED", sep="!", red=True, bold=True)
         terminalreporter.line(
             f"{len(untested)} tests need Chromium and its driver, which are not here: make setup-browser "
-            "installs them (Debian: chromium, chromium-driver). REGVQ_BROWSER=required makes this a failure.",
+            "installs them from Debian's packages. REGVQ_BROWSER=required makes this a failure.",
             red=True,
         )
