@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/visitors.py [--quick] [--visitors N] [--seconds S] [--json PATH]
 
 The real server runs in a process of its own, with small untrained models unless --tokenizer and
---generator name others. Every visitor loads the page, uploads an image, has it reconstructed, paints a token
-over, draws, and begins anew; every fifth one leaves in the middle of a drawing. What an answer took counts
-from its request to its last message, waiting included. Bars: no status of 500 or more, and memory that does
-not grow by more than a quarter from the first third of the time to the last. In the end a place must be free.
+--generator name others. Every visitor loads the page, uploads an image, has it reconstructed, paints a
+token over, draws, and begins anew; every fifth one leaves in the middle of a drawing. What an answer took
+counts from its request to its last message, waiting included. Bars: no status of 500 or more, and memory
+that does not grow by more than a quarter from the first third of the time to the last. In the end a place
+must be free.
 """
 
 import argparse

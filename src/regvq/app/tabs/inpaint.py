@@ -29,9 +29,9 @@ def inpaint_tab(studio: Studio, generator: Generator) -> None:
         with gr.Column(scale=3, min_width=260):
             source = upload("Image", "inpaint-source", height=240)
             examples(studio, source)
-        with gr.Column(scale=5, min_width=440):
+        with gr.Column(scale=5, min_width=420):
             canvas = painter("the part to draw anew", "Your image appears here", "inpaint-canvas")
-        with gr.Column(scale=4, min_width=280):
+        with gr.Column(scale=4, min_width=260):
             gallery = images("Versions", "versions")
     with gr.Row():
         with gr.Column(scale=3):

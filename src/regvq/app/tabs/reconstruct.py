@@ -47,9 +47,9 @@ def reconstruct_tab(studio: Studio, counts: gr.State) -> None:
             view = gr.Radio(VIEWS, value=VIEWS[0], label="Show tokens as", elem_id="view")
     gr.Markdown("### Edit tokens")
     with gr.Row():
-        with gr.Column(scale=5, min_width=440):
+        with gr.Column(scale=5, min_width=420):
             canvas = painter("tokens to change", "The tokens of your image appear here", "canvas")
-        with gr.Column(scale=3, min_width=220):
+        with gr.Column(scale=3, min_width=190):
             with gr.Group():
                 code = gr.Number(
                     0,
@@ -63,7 +63,7 @@ def reconstruct_tab(studio: Studio, counts: gr.State) -> None:
                 old = gr.Number(0, label="Code to replace everywhere", precision=0, elem_id="old")
                 swapping = gr.Button("Put the code above in its place", elem_id="swap")
             back = gr.Button("Back to the image's own tokens", elem_id="back")
-        with gr.Column(scale=5, min_width=300):
+        with gr.Column(scale=5, min_width=260):
             edited = picture("Decoded from the edited tokens", "edited", height=440)
 
     outputs = [tokens, rebuilt, error, facts, canvas, edited, own, current, counts]

@@ -20,7 +20,7 @@ def sample_tab(studio: Studio, generator: Generator) -> None:
         "Paint what is to be where, and draw." if paints else "Say what is to be seen, and draw new images."
     )
     with gr.Row():
-        with gr.Column(scale=5 if paints else 3, min_width=440 if paints else 300):
+        with gr.Column(scale=5 if paints else 3, min_width=420 if paints else 300):
             condition = condition_input(generator.condition, "condition")
             count = gr.Slider(
                 1, limits.images, min(4, limits.images), step=1, label="Images", elem_id="count"
