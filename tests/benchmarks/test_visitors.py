@@ -25,5 +25,5 @@ def test_a_small_crowd_is_served() -> None:
 
 
 def test_growth_is_the_last_third_over_the_first() -> None:
-    record = Record(resident=[(0, 80), (1, 100), (2, 500), (4, 120), (6, 110)])
+    record = Record(resident=[(0, 80), (1, 100), (3, 500), (4, 120), (6, 110)])
     assert record.growth() == pytest.approx(1.2)

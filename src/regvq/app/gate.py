@@ -106,17 +106,14 @@ class Gate:
         """``receive``, for which visitors leave when the server stops."""
 
         async def receive_or_leave() -> Message:
-            waits = [asyncio.ensure_future(wait) for wait in (receive(), self._closing.wait())]
+            message = asyncio.ensure_future(receive())
+            closing = asyncio.ensure_future(self._closing.wait())
             try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                message, closing = waits
-                if closing.done() and not message.done():
-                    return {"type": "http.disconnect"}
-                received: Message = message.result()
-                return received
+                await asyncio.wait((message, closing), return_when=asyncio.FIRST_COMPLETED)
+                return message.result() if message.done() else {"type": "http.disconnect"}
             finally:
-                for wait in waits:
-                    wait.cancel()
+                message.cancel()
+                closing.cancel()
 
         return receive_or_leave
 
