@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 TEST_JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint docs bench setup clean
+.PHONY: demo test lint docs bench setup setup-browser clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -38,6 +38,21 @@ bench: $(READY)
 	$(BIN)/python benchmarks/demo.py --quick
 
 setup: $(READY)
+
+# What the tests of the web page need: Debian's Chromium and its driver. Where they cannot be installed it
+# says what to do and goes on: the tests themselves tell that they had no browser.
+setup-browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then \
+	  echo "Chromium and its driver are here"; \
+	elif ! command -v apt-get >/dev/null; then \
+	  echo "No Chromium, and no apt-get to install it with: install chromium and chromedriver for the tests in tests/browser"; \
+	elif [ "$$(id -u)" = 0 ]; then \
+	  apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver; \
+	elif sudo -n true 2>/dev/null; then \
+	  sudo apt-get update && sudo apt-get install -y --no-install-recommends chromium chromium-driver; \
+	else \
+	  echo "No Chromium, and no right to install it: run 'apt-get install chromium chromium-driver' as root for the tests in tests/browser"; \
+	fi
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -27,6 +27,7 @@ ORDER = (
     "exchange",
     "training",
     "evaluation",
+    "app",
     "cli",
 )
 RANK = dict.fromkeys(GROUND, 0) | {name: rank for rank, name in enumerate(ORDER, 1)}

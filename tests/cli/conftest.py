@@ -5,14 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from regvq.conditions import NoCondition
-from regvq.generators import AutoregressiveGenerator, TokenSource
-from regvq.nets import IdentityBackbone
-from regvq.quantizers import RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
+from tests.support.tiny import tiny_generator, tiny_tokenizer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,19 +24,14 @@ def picture(height: int, width: int, seed: int = 0) -> Image.Image:
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
     """Folder of a tokenizer with 4x4 pixels a token and 32 codes."""
-    torch.manual_seed(1)
-    built = ImageTokenizer(IdentityBackbone(4), RegularizedVectorQuantizer(32, 6))
-    built(torch.rand(4, 3, 16, 16) * 2 - 1)  # the codebook starts from data
-    built.eval().save_pretrained(tmp_path / "tokenizer")
+    tiny_tokenizer().save_pretrained(tmp_path / "tokenizer")
     return tmp_path / "tokenizer"
 
 
 @pytest.fixture
 def generator(tokenizer: Path, tmp_path: Path) -> Path:
     """An untrained generator of 16 px images."""
-    torch.manual_seed(0)
-    source = TokenSource(32, (4, 4), ImageTokenizer.from_pretrained(tokenizer).fingerprint())
-    built = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=1, heads=2, hidden=32)
+    built = tiny_generator(ImageTokenizer.from_pretrained(tokenizer), NoCondition())
     built.save_pretrained(tmp_path / "generator")
     return tmp_path / "generator"
 

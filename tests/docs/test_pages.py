@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from regvq.conditions import ClassLabel
+from regvq.data import save_png
 from regvq.errors import RegvqError
 from regvq.exchange import save_vq_model
 from regvq.generators import AutoregressiveGenerator, TokenSource
@@ -19,6 +20,7 @@ from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from tests.exchange.test_from_taming import CONFIG
 from tests.support.pages import ROOT, blocks, check, commands, links, regvq_arguments, run
+from tests.support.pictures import photographs
 from tests.support.taming import TamingVQGAN
 
 FILES = sorted(
@@ -62,9 +64,15 @@ def for_other_libraries() -> None:
     Path("vqgan/model.yaml").write_text(yaml.safe_dump(CONFIG))
 
 
+def with_generated_images() -> None:
+    for number, place in enumerate(("runs/mine/samples.png", "downloads/photo.png")):
+        save_png(photographs(64, 2)[number], Path(place))
+
+
 STARTS_WITH: dict[str, Callable[[], None]] = {
     "docs/collapsed-codebook.md": tokenizer_of_16_px,
     "docs/ecosystem.md": for_other_libraries,
+    "docs/responsible-use.md": with_generated_images,
     "docs/tokenizer-to-generator.md": tokenizer_of_16_px,
 }
 """What a page takes for granted beside a folder of photographs."""
@@ -73,6 +81,7 @@ LEAVES = {
     "docs/collapsed-codebook.md": ("runs/revived/revival.json", "runs/mine/codebook/patches.png"),
     "docs/ecosystem.md": ("runs/mine/onnx/encoder.onnx", "weights.ckpt", "runs/revived/revival.json"),
     "docs/own-images.md": ("runs/mine/evaluation/evaluation.json",),
+    "docs/responsible-use.md": ("marked.png",),
     "docs/start.md": ("runs/start/restored.png",),
     "docs/tokenizer-to-generator.md": ("runs/mine/edited.png", "runs/mine/llama/config.json"),
 }

@@ -25,6 +25,7 @@ COMMANDS = (
     "sample",
     "edit",
     "detect",
+    "serve",
     "reconstruct",
     "encode",
     "decode",

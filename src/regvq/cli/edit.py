@@ -12,15 +12,12 @@ Example:
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
-from regvq.cli.provenance import Provenance, add_provenance_arguments
+from regvq.cli.provenance import add_provenance_arguments, report_weak_marks
+from regvq.cli.terminal import progress
 from regvq.errors import RegvqError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +53,8 @@ def run(args: argparse.Namespace) -> None:
     if len(ids) > 1:
         raise RegvqError(f"an edit has one condition, not {len(ids)}")
 
-    import torch
-
     from regvq.data.images import load_image
-    from regvq.generators import UNKNOWN
+    from regvq.provenance import Provenance
 
     image = load_image(args.image)
     mask = (load_image(args.mask, page="black") > -1).any(0)
@@ -71,20 +66,12 @@ def run(args: argparse.Namespace) -> None:
             )
     if not mask.any():
         raise RegvqError(f"{args.mask} is all black: nothing is to be drawn anew")
-    codes = sampler.tokenizer.encode(image[None].to(sampler.generator.device)).cpu()
-    known = torch.where(_cells(mask, sampler.tokenizer.downsampling), UNKNOWN, codes)
-    drawn = sampler.images(ids.expand(args.count, -1), known.expand(args.count, -1, -1))
+    with progress("sampling", args.count) as report:
+        redrawn = sampler.redraw(image, mask, ids.expand(args.count, -1), report)
     provenance = Provenance.of(sampler, args.watermark, edited=True)
     # Only what was drawn is marked: the rest is somebody's image, and stays as it is.
-    edited = provenance.mark(torch.where(mask, drawn, image), drawn=mask)
+    edited = provenance.mark(redrawn, drawn=mask)
     texts = generator_arguments.condition_texts(args)
     provenance.save(edited, args.output, texts, columns=args.count, line=0)
-    provenance.report_weak_marks()
+    report_weak_marks(provenance)
     print(f"{args.count} version(s) in {args.output}")
-
-
-def _cells(mask: "Tensor", factor: int) -> "Tensor":
-    """Which tokens a mask [H, W] of pixels touches: ``[h, w]`` bool."""
-    from torch.nn.functional import max_pool2d
-
-    return max_pool2d(mask[None].float(), factor)[0] > 0

@@ -1,23 +1,21 @@
 """The generator named on the command line, its condition, and how it is sampled."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regvq import hub
 from regvq.cli import images as image_arguments
 from regvq.cli import tokenizer as tokenizer_arguments
-from regvq.cli.terminal import notice, progress, working
+from regvq.cli.terminal import notice, working
 from regvq.errors import RegvqError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from regvq.generators import Generator
+    from regvq.generators import Generator, Sampler
     from regvq.tokenizers import ImageTokenizer
-    from regvq.types import SamplingOptions
 
 CONDITIONS = {"class": "ClassLabel", "caption": "Caption", "label_map": "LabelMap"}
 """Arguments that give a condition, and the condition that each belongs to."""
@@ -37,10 +35,11 @@ def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
     add_sampling_arguments(parser)
 
 
-def add_generator_argument(parser: argparse.ArgumentParser) -> None:
+def add_generator_argument(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``GENERATOR``."""
     parser.add_argument(
         "generator",
+        nargs=None if required else "?",
         type=Path,
         metavar="GENERATOR",
         help="folder with config.json and model.safetensors, or owner/name on the Hugging Face Hub",
@@ -76,84 +75,22 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Sampler:
-    """A generator with its tokenizer, and how to draw from it.
-
-    Attributes:
-        tokenizer: turns codes into images.
-        generator: draws codes.
-        options: how.
-        batch_size: images at once.
-    """
-
-    tokenizer: "ImageTokenizer"
-    generator: "Generator"
-    options: "SamplingOptions"
-    batch_size: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images in pixels."""
-        rows, columns = self.generator.source.grid
-        return rows * self.tokenizer.downsampling, columns * self.tokenizer.downsampling
-
-    def images(self, condition: "Tensor", known: "Tensor | None" = None) -> "Tensor":
-        """An image for each row of ids ``condition`` [M, P]: ``[M, 3, H, W]`` in [-1, 1]."""
-        with progress("sampling", len(condition)) as report:
-            return self.draw(condition, 0, report, known)
-
-    def draw(
-        self,
-        condition: "Tensor",
-        first: int,
-        report: Callable[[int], None],
-        known: "Tensor | None" = None,
-    ) -> "Tensor":
-        """The same as part of a larger lot.
-
-        Args:
-            condition: ids ``[M, P]``.
-            first: the number of the first image in the lot.
-            report: called with the images so far.
-            known: codes that are given, see ``Generator.sample``.
-        """
-        from regvq.generators.batches import sample_in_batches
-
-        return sample_in_batches(
-            self.generator,
-            condition,
-            replace(self.options, first=first),
-            self.batch_size,
-            known=known,
-            finish=self.tokenizer.decode,
-            report=report,
-            notice=notice,
-        )
-
-
-def load(args: argparse.Namespace) -> Sampler:
+def load(args: argparse.Namespace) -> "Sampler":
     """Loads what ``args`` name.
 
     Raises:
         RegvqError: a folder is missing, the two do not fit, or an option means nothing.
     """
-    if not (args.generator.is_dir() or hub.is_id(args.generator)):
-        raise RegvqError(f"there is no generator folder {args.generator}")
-    tokenizer = tokenizer_arguments.load(args)
-    with working("loading the generator"):
-        import regvq
-        from regvq.generators.sampling import check_options
-        from regvq.types import SamplingOptions
+    tokenizer, generator = load_models(args)
+    from regvq.generators import Sampler
+    from regvq.generators.sampling import check_options
+    from regvq.types import SamplingOptions
 
-        generator = regvq.load_generator(args.generator)
-        generator.require(tokenizer, str(args.tokenizer))
-        if (args.parallel or args.steps is not None) and not generator.in_steps:
-            raise RegvqError(
-                f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
-                "and --parallel out"
-            )
-        generator.to(args.device)
+    if (args.parallel or args.steps is not None) and not generator.in_steps:
+        raise RegvqError(
+            f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
+            "and --parallel out"
+        )
     given = {
         name: getattr(args, name)
         for name in ("temperature", "top_k", "top_p", "guidance", "steps")
@@ -163,10 +100,27 @@ def load(args: argparse.Namespace) -> Sampler:
         seed=args.seed, guidance_schedule=args.guidance_schedule, parallel=args.parallel, **given
     )
     check_options(options)
-    return Sampler(tokenizer, generator, options, args.batch_size)
+    return Sampler(tokenizer, generator, options, args.batch_size, notice)
 
 
-def condition_ids(args: argparse.Namespace, sampler: Sampler) -> "Tensor":
+def load_models(args: argparse.Namespace) -> "tuple[ImageTokenizer, Generator]":
+    """Loads ``args.tokenizer`` and ``args.generator`` on ``args.device``.
+
+    Raises:
+        RegvqError: a folder is missing, or the two do not fit.
+    """
+    if not (args.generator.is_dir() or hub.is_id(args.generator)):
+        raise RegvqError(f"there is no generator folder {args.generator}")
+    tokenizer = tokenizer_arguments.load(args)
+    with working("loading the generator"):
+        import regvq
+
+        generator = regvq.load_generator(args.generator)
+        generator.require(tokenizer, str(args.tokenizer))
+        return tokenizer, generator.to(args.device)
+
+
+def condition_ids(args: argparse.Namespace, sampler: "Sampler") -> "Tensor":
     """The ids ``[M, P]`` of the conditions that were given; null, ``[1, P]``, where none was.
 
     Raises:
@@ -216,7 +170,7 @@ def keep_inputs(outputs: Iterable[Path], inputs: Iterable[Path | str]) -> None:
             raise RegvqError(f"{output} is what the command reads: give another --output")
 
 
-def _say_what_null_means(sampler: Sampler, given: bool) -> None:
+def _say_what_null_means(sampler: "Sampler", given: bool) -> None:
     """Conditions that training never dropped cannot be left out, nor steered by."""
     generator, steered = sampler.generator, sampler.options.guidance != 1
     if steered and generator.condition.length == 0:
@@ -229,7 +183,7 @@ def _say_what_null_means(sampler: Sampler, given: bool) -> None:
         )
 
 
-def _label_map_ids(paths: Sequence[str], sampler: Sampler) -> "Tensor":
+def _label_map_ids(paths: Sequence[str], sampler: "Sampler") -> "Tensor":
     import torch
 
     rows = []

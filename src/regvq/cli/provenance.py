@@ -1,16 +1,12 @@
-"""What every generated image is saved with: the mark in its pixels and the record in its file."""
+"""How the images of a generator are marked and saved: the commands' side."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regvq.cli.generator import Sampler
 from regvq.cli.terminal import notice
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from regvq.provenance import Provenance
 
 
 def add_provenance_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,101 +20,10 @@ def add_provenance_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass
-class Provenance:
-    """Marks the images of a generator and saves them.
-
-    Attributes:
-        generator: fingerprint.
-        tokenizer: fingerprint.
-        seed: that the images are drawn with.
-        watermark: whether they are marked.
-        edited: whether only a part of each is drawn.
-        marked: how many were marked so far.
-        weak: in how many of them the mark is too weak to be found.
-    """
-
-    generator: str
-    tokenizer: str
-    seed: int
-    watermark: bool
-    edited: bool = False
-    marked: int = 0
-    weak: int = 0
-
-    @classmethod
-    def of(cls, sampler: Sampler, watermark: bool, edited: bool = False) -> "Provenance":
-        """Of what ``sampler`` draws."""
-        from regvq.model_folder import fingerprint
-
-        generator, tokenizer = fingerprint(sampler.generator), sampler.tokenizer.fingerprint()
-        return cls(generator, tokenizer, sampler.options.seed, watermark, edited)
-
-    def mark(self, images: "Tensor", drawn: "Tensor | None" = None) -> "Tensor":
-        """The images ``[B, 3, H, W]`` in [-1, 1] as they are to be saved.
-
-        Args:
-            images: as they were drawn.
-            drawn: ``[H, W]`` bool, the pixels that were; all of them where none are named.
-        """
-        if not self.watermark:
-            return images
-        import torch
-
-        from regvq.provenance import CHANCE, chance, mark, score
-
-        # One by one: of many at once the float64 copies would fill the memory.
-        marked = torch.cat([mark(image[None], drawn) for image in images])
-        self.marked += len(marked)
-        self.weak += sum(chance(float(score(image[None]))) > CHANCE for image in marked)
-        return marked
-
-    def save(
-        self,
-        images: "Tensor",
-        path: Path,
-        conditions: Sequence[str],
-        index: int = 0,
-        columns: int = 1,
-        line: int | None = None,
-    ) -> None:
-        """Writes images as one PNG with its record.
-
-        Args:
-            images: ``[B, 3, H, W]`` in [-1, 1], marked.
-            path: of the PNG.
-            conditions: in words, one for each row.
-            index: the number of the first image among all of the seed.
-            columns: images side by side.
-            line: pixels of white between several images, and around them; by default what a grid has.
-
-        Raises:
-            RegvqError: the place cannot be written.
-        """
-        from regvq.data.images import save_png
-        from regvq.provenance import Grid, Record
-        from regvq.provenance.grid import LINE
-
-        grid = None
-        if len(images) > 1:
-            height, width = images.shape[2:]
-            grid = Grid(columns, len(images) // columns, width, height, LINE if line is None else line)
-        record = Record(
-            generator=self.generator,
-            tokenizer=self.tokenizer,
-            seed=self.seed,
-            conditions=tuple(conditions),
-            index=index,
-            watermark=self.watermark,
-            edited=self.edited,
-            grid=grid,
+def report_weak_marks(provenance: "Provenance") -> None:
+    """Tells in how many images the mark will not be found, if there are any."""
+    if provenance.weak:
+        notice(
+            f"the mark is too weak to be found in {provenance.weak} of {provenance.marked} images: too "
+            "small, too textured or too little drawn for it (docs/responsible-use.md)"
         )
-        save_png(images[0] if grid is None else grid.picture(images), path, record.chunk())
-
-    def report_weak_marks(self) -> None:
-        """Tells in how many images the mark will not be found, if there are any."""
-        if self.weak:
-            notice(
-                f"the mark is too weak to be found in {self.weak} of {self.marked} images: too small, too "
-                "textured or too little drawn for it (docs/responsible-use.md)"
-            )

@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, Any
 from regvq import ranks
 from regvq.cli import generator as generator_arguments
 from regvq.cli import images as image_arguments
-from regvq.cli.provenance import Provenance, add_provenance_arguments
+from regvq.cli.provenance import add_provenance_arguments, report_weak_marks
 from regvq.cli.terminal import progress, say
 from regvq.errors import RegvqError
 from regvq.files import claim
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from regvq.generators import Sampler
+    from regvq.provenance import Provenance
 
 RECORD = "samples.json"
 """Says in a folder of samples what they are."""
@@ -59,32 +62,29 @@ def run(args: argparse.Namespace) -> None:
         raise RegvqError("a grid is drawn by one process: start it without torchrun, or name a folder")
     with ranks.together():
         sampler = generator_arguments.load(args)
+        from regvq.provenance import Provenance
+
         ids = generator_arguments.condition_ids(args, sampler).repeat_interleave(args.count, 0)
         provenance = Provenance.of(sampler, args.watermark)
         if as_grid:
             _draw_grid(args, sampler, ids, provenance)
         else:
             _draw_files(args, sampler, ids, provenance)
-        provenance.report_weak_marks()
+        report_weak_marks(provenance)
         say(f"{len(ids)} images in {args.output}")
 
 
 def _draw_grid(
-    args: argparse.Namespace,
-    sampler: generator_arguments.Sampler,
-    ids: "Tensor",
-    provenance: Provenance,
+    args: argparse.Namespace, sampler: "Sampler", ids: "Tensor", provenance: "Provenance"
 ) -> None:
     generator_arguments.keep_inputs([args.output], args.label_map or ())
-    images = provenance.mark(sampler.images(ids))
+    with progress("sampling", len(ids)) as report:
+        images = provenance.mark(sampler.draw(ids, 0, report))
     provenance.save(images, args.output, generator_arguments.condition_texts(args), columns=args.count)
 
 
 def _draw_files(
-    args: argparse.Namespace,
-    sampler: generator_arguments.Sampler,
-    ids: "Tensor",
-    provenance: Provenance,
+    args: argparse.Namespace, sampler: "Sampler", ids: "Tensor", provenance: "Provenance"
 ) -> None:
     """Batch by batch, each written when it is there: what was drawn before an interruption is kept."""
     files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
@@ -113,7 +113,7 @@ def _draw_files(
     ranks.wait_for_all()
 
 
-def _facts(sampler: generator_arguments.Sampler, ids: "Tensor", provenance: Provenance) -> dict[str, Any]:
+def _facts(sampler: "Sampler", ids: "Tensor", provenance: "Provenance") -> dict[str, Any]:
     """What decides the images of a folder."""
     from dataclasses import asdict
 

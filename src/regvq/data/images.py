@@ -31,6 +31,7 @@ def load_image(
     page: str = "white",
     name: str | None = None,
     upright: bool = True,
+    limit: int = MAX_PIXELS,
 ) -> Tensor:
     """Reads an image file, or the bytes of one.
 
@@ -45,13 +46,14 @@ def load_image(
         page: colour that transparency is laid on.
         name: what an error calls the image; its path, where it has one.
         upright: whether the camera's rotation is applied; a label map has none, so beside one it must not.
+        limit: most pixels; the header tells their number, so that nothing larger is decoded.
 
     Returns:
         float32 ``[3, H, W]`` in [-1, 1].
 
     Raises:
         RegvqError: there is no such file, or it is no image, damaged, of a kind that has no plain
-            range of values, or of more than ``MAX_PIXELS`` pixels.
+            range of values, or of more than ``limit`` pixels.
     """
     name = name or _name(source)
     with warnings.catch_warnings():
@@ -60,14 +62,14 @@ def load_image(
         warnings.simplefilter("ignore", UserWarning)
         try:
             with _open(source) as image:
-                _check_size(image.size, name)
+                _check_size(image.size, name, limit)
                 if enough is not None:
                     image.draft(None, (enough, enough))
                 rgb = _to_rgb(image, name, page, upright)
         except (RegvqError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise _explained(error, name) from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise _too_large(name) from None
+            raise _too_large(name, min(limit, MAX_PIXELS)) from None
         # Damaged files make the decoders raise nearly anything: OSError, SyntaxError, struct.error, …
         except Exception as error:
             raise _unreadable(name, error) from None
@@ -88,10 +90,10 @@ def image_size(path: Path) -> tuple[int, int]:
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise _explained(error, str(path)) from None
         except Image.DecompressionBombError:
-            raise _too_large(str(path)) from None
+            raise _too_large(str(path), MAX_PIXELS) from None
         except Exception as error:  # as in load_image
             raise _unreadable(str(path), error) from None
-    _check_size((width, height), str(path))
+    _check_size((width, height), str(path), MAX_PIXELS)
     return height, width
 
 
@@ -168,17 +170,17 @@ def _wide_grey(values: np.ndarray, mode: str, name: str) -> np.ndarray:
     return values.astype(np.float32) * np.float32(2 / top) - 1
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name)
+def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
+    if size[0] * size[1] > limit:
+        raise _too_large(name, limit)
 
 
 def _name(source: Path | str | bytes) -> str:
     return "the given image data" if isinstance(source, bytes) else str(source)
 
 
-def _too_large(name: str) -> RegvqError:
-    return RegvqError(f"{name} has more than {MAX_PIXELS:,} pixels: scale it down first")
+def _too_large(name: str, limit: int) -> RegvqError:
+    return RegvqError(f"{name} has more than {limit:,} pixels: scale it down first")
 
 
 def _unreadable(name: str, error: Exception) -> RegvqError:

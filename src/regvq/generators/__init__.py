@@ -3,6 +3,7 @@
 from regvq.generators.autoregressive import AutoregressiveGenerator
 from regvq.generators.base import UNKNOWN, Generator
 from regvq.generators.discrete_diffusion import DiscreteDiffusionGenerator
+from regvq.generators.sampler import Sampler
 from regvq.generators.vocabulary import TokenSource, Vocabulary
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "AutoregressiveGenerator",
     "DiscreteDiffusionGenerator",
     "Generator",
+    "Sampler",
     "TokenSource",
     "Vocabulary",
 ]
