@@ -48,6 +48,6 @@ class Shelf:
 
     def put(self, image: Tensor) -> str:
         """Writes an image [3, H, W] in [-1, 1] as PNG; returns its path."""
-        path = self.folder / secrets.token_hex(16) / "image.png"
+        path = self.folder / f"{secrets.token_hex(16)}.png"
         save_png(image, path)
         return str(path)
