@@ -4,6 +4,7 @@ import io
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -314,6 +315,20 @@ def test_a_request_has_a_time_limit(tmp_path: Path) -> None:
         with pytest.raises(AppError, match=r"longer than the 0\.2 seconds"):
             sample(client, 16, steps=1000).result()
         assert reconstruct(client, image_file(tmp_path / "a.png")), "the next one is served"
+
+
+def test_files_are_deleted_after_a_while_but_for_the_examples(tmp_path: Path) -> None:
+    with served(tiny_tokenizer(), None, Limits(keep_seconds=6)) as site:
+        folder = site.studio.shelf.folder
+        examples = set(folder.rglob("*.png"))
+        client = Client(site.address, verbose=False, analytics_enabled=False)
+        reconstruct(client, image_file(tmp_path / "a.png"))
+        assert len(set(folder.rglob("*.png")) - examples) == 4, "the upload and three pictures"
+        for _ in range(600):
+            if set(folder.rglob("*.png")) == examples:
+                break
+            time.sleep(0.1)
+        assert set(folder.rglob("*.png")) == examples
 
 
 def test_the_visitors_folder_is_gone_in_the_end() -> None:

@@ -28,7 +28,7 @@ _TEMPLATE = """
 def painter(
     name: str, empty: str, element: str, labels: Sequence[dict[str, str]] = (), **props: Any
 ) -> gr.HTML:
-    """The component, without a grid until ``painter_update`` or ``props`` give it one.
+    """The component, without a grid until ``props`` or an event gives it one.
 
     Args:
         name: what is painted, for those who cannot see it.

@@ -48,7 +48,7 @@ class Shelf:
 
     def place(self) -> Path:
         """Where another PNG may be written."""
-        return self.folder / secrets.token_hex(16) / "image.png"
+        return self.folder / f"{secrets.token_hex(16)}.png"
 
     def put(self, image: Tensor) -> str:
         """Writes an image [3, H, W] in [-1, 1] as PNG; returns its path."""
