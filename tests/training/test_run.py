@@ -222,6 +222,7 @@ def test_a_foreign_or_truncated_checkpoint_is_refused(
     if content is None:
         fit(make_training(), make_data(), output, **options)
         path.write_bytes(path.read_bytes()[:-1000])
+        (output / "checkpoints" / "previous.ckpt").unlink()
     else:
         path.parent.mkdir(parents=True)
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from regvq.data.images import check_pixels
 from regvq.errors import RegvqError
 
 
@@ -123,7 +124,10 @@ def _pixels(source: Path | bytes, name: str) -> tuple[np.ndarray, str]:
     file = source if isinstance(source, Path) else io.BytesIO(source)
     try:
         with Image.open(file, formats=("PNG",)) as image:
+            check_pixels(image.size, name)
             return np.array(image), image.mode
+    except RegvqError:
+        raise
     except UnidentifiedImageError:
         reason = "is no PNG: a label map is kept as one, or its numbers would blur"
         raise RegvqError(f"{name} {reason}") from None
