@@ -108,6 +108,10 @@ meanwhile goes back to before it. The adversary's own term is not watched: it is
 gradient, and its size says nothing. A poor codebook, with 1 % of its codes in use, is no collapse:
 its training goes on.
 
+An adversary may ruin the reconstructions little by little, before any loss is out of bounds. What
+validated best is always kept beside the last, as `tokenizer-best/` and `checkpoints/best.ckpt`;
+copied over `last.ckpt`, `--resume` goes on from there.
+
 The bounds are arguments, in a configuration as a callback that takes the place of ours:
 
     trainer:

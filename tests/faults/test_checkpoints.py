@@ -73,6 +73,7 @@ def test_the_one_before_is_used(damage: str, finished: Path, tmp_path: Path, fau
     faults.record("checkpoints", f"last.ckpt with a {damage}", len(damaged), lost, found)
 
 
+@pytest.mark.filterwarnings("always::UserWarning:regvq")
 def test_a_run_goes_on_from_the_one_before_to_the_same_end(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], faults: Faults
 ) -> None:
@@ -89,9 +90,13 @@ def test_a_run_goes_on_from_the_one_before_to_the_same_end(
     assert run.previous.read_bytes() != before
     for path in (run.last, run.previous):
         AtomicCheckpointIO().load_checkpoint(path)
-    faults.record("checkpoints", "training on from previous.ckpt, to the same weights", 1, [])
+    shutil.copy(finished / "checkpoints" / "best.ckpt", run.last)
+    again = fit(tiny_training(), tiny_data(), run.path, resume=True, **options)
+    assert again.fingerprint() == whole.fingerprint()
+    faults.record("checkpoints", "training on from previous.ckpt and best.ckpt, to the same weights", 2, [])
 
 
+@pytest.mark.filterwarnings("always::UserWarning:regvq")
 def test_a_damaged_one_never_takes_the_place_of_the_one_before(finished: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished, run.path)

@@ -1,7 +1,10 @@
 """Trainings that go wrong: noticed, named, and ended with the last good checkpoint in its place."""
 
 import math
+import re
+import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ from regvq.tokenizers import ImageTokenizer
 from regvq.training import CollapsedError, DivergedError, NonFiniteError, TokenizerTraining, fit
 from regvq.training.callbacks import CollapseGuard, DivergenceGuard
 from regvq.training.checkpoint_io import AtomicCheckpointIO
-from regvq.training.run import joined
+from regvq.training.cli import stacked
+from regvq.training.cli_arguments import resolve
+from regvq.training.run import joined, quiet
+from regvq.training.tokenizer_cli import TokenizerCLI
 from tests.faults.conftest import Faults
 from tests.training.conftest import OPTIONS, tiny_data, tiny_training
 
@@ -65,52 +71,71 @@ def collapsing() -> TokenizerTraining:
     )
 
 
-CASES: dict[str, tuple[Callable[[], TokenizerTraining], list[Callback], type[RegvqError], str, int]] = {
-    "NaN in the data": (
-        tiny_training,
-        [At(7, spoil)],
-        NonFiniteError,
-        "the data's 'image' is nan at training batch 7; the checkpoint to go back to is ",
-        6,
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong, and what is to be left.
+
+    Attributes:
+        make: the training.
+        error: that ends it.
+        text: what it says, a pattern.
+        good: step of the checkpoint that is to be good.
+        kept: that checkpoint and the model of that step; the last ones, or those that validated best.
+        change: of the seventh batch or of the training at that time.
+    """
+
+    make: Callable[[], TokenizerTraining]
+    error: type[RegvqError]
+    text: str
+    good: int
+    kept: tuple[str, str] = ("last.ckpt", "tokenizer")
+    change: Callable[[Any, TokenizerTraining], None] | None = None
+
+
+CASES = {
+    "NaN in the data": Case(
+        tiny_training, NonFiniteError, "the data's 'image' is nan at training batch 7", 6, change=spoil
     ),
-    "a GAN that explodes": (
+    # It ruins the reconstruction over some steps, before any loss is out of bounds.
+    "a GAN that explodes": Case(
         gan,
-        [],
         DivergedError,
-        "the loss term 'quantizer/commitment' has exploded: ",
+        r"the loss term '(reconstruction|quantizer/commitment)' has exploded: \d",
         9,
+        ("best.ckpt", "tokenizer-best"),
     ),
-    "a codebook that collapses": (
+    "a codebook that collapses": Case(
         collapsing,
-        [At(7, push_away)],
         CollapsedError,
         "the codebook has collapsed: 3 validations in a row found a perplexity below 1.5, now 1 ",
         6,
+        change=push_away,
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_it_is_named_and_the_last_good_checkpoint_stands(case: str, tmp_path: Path, faults: Faults) -> None:
-    make, callbacks, error, text, good = CASES[case]
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_named_and_the_last_good_checkpoint_stands(name: str, tmp_path: Path, faults: Faults) -> None:
+    case, run, lost = CASES[name], tmp_path / "run", []
     options = {**OPTIONS, "max_steps": 200, "val_check_interval": 3}
-    with pytest.raises(error) as caught:
-        fit(make(), tiny_data(), tmp_path / "run", callbacks=callbacks, **options)
-    lost = []
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    if text not in str(caught.value) or str(last) not in str(caught.value) or "\n" in str(caught.value):
-        lost.append(f"it says: {caught.value}")
-    checkpoint = AtomicCheckpointIO().load_checkpoint(last)
-    if checkpoint["global_step"] != good:
+    callbacks = [At(7, case.change)] if case.change is not None else []
+    with pytest.raises(case.error) as caught:
+        fit(case.make(), tiny_data(), run, callbacks=callbacks, **options)
+    said = str(caught.value)
+    path = run / "checkpoints" / case.kept[0]
+    if not re.match(case.text, said) or f"{path}" not in said or "\n" in said:
+        lost.append(f"it says: {said}")
+    checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+    if checkpoint["global_step"] > case.good:
         lost.append(f"the checkpoint is of step {checkpoint['global_step']}")
-    saved = load_tokenizer(tmp_path / "run" / "tokenizer")
+    saved = load_tokenizer(run / case.kept[1])
     images = torch.stack([sample["image"] for sample in tiny_data().val_dataset])
     found = saved.reconstruct(images)
     if not found.isfinite().all() or (found - images).abs().mean() > 1:
         lost.append("the tokenizer that is kept is ruined")
     if len(saved.encode(images).unique()) < 4:
         lost.append("the tokenizer that is kept has collapsed")
-    faults.record("divergence", case, 1, lost, str(caught.value).partition("; ")[0])
+    faults.record("divergence", name, 1, lost, said.partition("; ")[0])
 
 
 def test_a_spike_ends_nothing(tmp_path: Path) -> None:
@@ -147,6 +172,21 @@ def test_a_collapsed_training_may_be_wanted(tmp_path: Path) -> None:
 def test_a_given_guard_takes_the_place_of_its_like() -> None:
     ours, mine = [DivergenceGuard(), CollapseGuard()], CollapseGuard(perplexity=3)
     assert joined(ours, [mine]) == [mine, ours[0]]
+
+
+def test_the_page_s_guards_take_the_place_of_ours(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    (given,) = re.findall(r"^    trainer:\n(?:    .*\n)+", page, re.M)
+    (tmp_path / "guards.yaml").write_text(textwrap.dedent(given))
+    files = ["backbone/tiny", "tokenizer/vq", "data/scenes", "trainer/cpu", str(tmp_path / "guards.yaml")]
+    with quiet():
+        cli = TokenizerCLI(resolve(stacked(files, tmp_path / "run", [])))
+    collapse, divergence = (
+        [one for one in cli.trainer.callbacks if isinstance(one, kind)]
+        for kind in (CollapseGuard, DivergenceGuard)
+    )
+    assert [one.perplexity for one in collapse] == [1.0]
+    assert [(one.factor, one.patience) for one in divergence] == [(100, 50)]
 
 
 @pytest.mark.parametrize("arguments", [{"factor": 1.0}, {"patience": 0}, {"memory": 0}])

@@ -105,7 +105,7 @@ def test_a_tar_shard_that_promises_more_than_it_holds(tmp_path: Path, faults: Fa
 
 def test_a_shard_that_unpacks_without_end(tmp_path: Path, faults: Faults) -> None:
     with gzip.open(tmp_path / "s.tar.gz", "wb") as file:
-        for _ in range(64):
+        for _ in range(8):
             file.write(bytes(2**20))
     store = ShardStore([str(tmp_path / "s.tar.gz")], tmp_path / "cache", None)
     said = refused(lambda: store.open(0))
@@ -139,9 +139,9 @@ def gif_of(side: int) -> bytes:
 
 BOMBS: dict[str, bytes] = {
     "a PNG of 3.6 billion pixels": png(60_000, 60_000, (b"IDAT", zlib.compress(bytes(2**20)))),
-    "a PNG just above the limit": png(10_000, 9_000, (b"IDAT", zlib.compress(bytes(90_009_000)))),
+    "a PNG just above the limit": png(10_000, 9_000, (b"IDAT", zlib.compress(bytes(1000)))),
     "a PNG with a text that unpacks": png(
-        2, 2, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27))), (b"IDAT", zlib.compress(bytes(6)))
+        2, 2, (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**23))), (b"IDAT", zlib.compress(bytes(6)))
     ),
     "a GIF of 4 billion pixels": gif_of(65_535),
     "a PPM of 10 billion pixels": b"P6 100000 100000 255\n",
@@ -166,7 +166,7 @@ def test_image_bombs(faults: Faults) -> None:
 def test_zip_bombs(tmp_path: Path, faults: Faults) -> None:
     lost = []
     with zipfile.ZipFile(tmp_path / "last.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(2**26))
+        archive.writestr("archive/data.pkl", bytes(2**20))
     if "damaged or not a checkpoint" not in refused(
         lambda: AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")
     ):
@@ -189,7 +189,7 @@ def test_zip_bombs(tmp_path: Path, faults: Faults) -> None:
 def test_pickles_posing_as_weights(tokenizer: Path, tmp_path: Path, faults: Faults) -> None:
     proof = tmp_path / "proof"
     contents: dict[str, Callable[[Path], object]] = {
-        "a bare pickle": lambda path: path.write_bytes(pickle.dumps(Trap(proof))),
+        "a bare pickle": lambda path: path.write_bytes(pickle.dumps(Trap(proof), protocol=2)),
         "a pickle that torch.save wrote": lambda path: torch.save({"state_dict": Trap(proof)}, path),
         "a checkpoint with a pickle in it": lambda path: torch.save(
             {

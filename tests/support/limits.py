@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,11 +14,14 @@ NOBODY = 65534
 def full_disk(folder: Path, largest: int = 16) -> Iterator[None]:
     """No file may grow beyond ``largest`` bytes: the kernel refuses the write, as it does without space."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python itself would keep what it compiles as a file that is cut short, and believe it later.
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = compiles
 
 
 @contextmanager

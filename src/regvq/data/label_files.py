@@ -1,6 +1,7 @@
 """Reading label maps: one number a pixel, whatever form a data set keeps it in."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -123,9 +124,11 @@ def _pixels(source: Path | bytes, name: str) -> tuple[np.ndarray, str]:
         raise RegvqError(f"there is no label map {name}")
     file = source if isinstance(source, Path) else io.BytesIO(source)
     try:
-        with Image.open(file, formats=("PNG",)) as image:
-            check_pixels(image.size, name)
-            return np.array(image), image.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in our own words
+            with Image.open(file, formats=("PNG",)) as image:
+                check_pixels(image.size, name)
+                return np.array(image), image.mode
     except RegvqError:
         raise
     except UnidentifiedImageError:

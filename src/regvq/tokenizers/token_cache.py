@@ -197,7 +197,7 @@ class CachedTokens(ImageDataset):
     def _shard(self, path: Path) -> Any:
         # Opened when first read: an open file cannot be sent to a loader's worker.
         if path not in self._open:
-            shard = safe_open(path, framework="pt")
+            shard: Any = safe_open(path, framework="pt")
             wanted = (shard.metadata() or {}).get("sha256")
             if wanted not in (None, checksum({name: shard.get_tensor(name) for name in shard.keys()})):  # noqa: SIM118
                 raise OSError("its checksum does not match")

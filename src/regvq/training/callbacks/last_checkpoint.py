@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from regvq.training.callbacks.guard import in_doubt
 from regvq.training.interruption import StopRequested
@@ -103,8 +103,10 @@ class LastCheckpoint(Checkpoint):
 
 
 def way_back(trainer: Trainer) -> str:
-    """The checkpoint to go back to, as a part of a sentence."""
+    """The checkpoint to go back to and the one that validated best, as a part of a sentence."""
+    said = "no checkpoint has been written yet"
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, LastCheckpoint) and callback.path.is_file():
-            return f"the checkpoint to go back to is {callback.path}"
-    return "no checkpoint has been written yet"
+            said = f"the checkpoint to go back to is {callback.path}"
+    best = [one.best_model_path for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+    return said + "".join(f", the one that validated best {path}" for path in best[:1] if path)
