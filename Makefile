@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 TEST_JOBS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint docs bench setup setup-browser clean
+.PHONY: demo test test-faults lint docs bench setup setup-browser clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -19,6 +19,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+
+# The full counts of docs/reliability.md, one after another: hours. `make test` tries few of each kind.
+test-faults: $(READY)
+	$(ONE_THREAD) REGVQ_FAULTS=full REGVQ_FAULTS_JSON=docs/reliability.json $(BIN)/python -m pytest tests/faults
+	$(BIN)/python benchmarks/reliability.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

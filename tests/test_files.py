@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regvq.errors import RegvqError
-from regvq.files import write_bytes, write_together
+from regvq.files import remove_leftovers, write_bytes, write_together
 
 
 def _full_disk(*_: object) -> None:
@@ -88,3 +88,22 @@ def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None
 def test_a_name_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     write_bytes(tmp_path / ("x" * 255), b"content")
     assert (tmp_path / ("x" * 255)).read_bytes() == b"content"
+
+
+def test_what_is_replaced_is_kept_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, previous = tmp_path / "last", tmp_path / "previous"
+    for content in (b"1", b"2", b"3"):
+        write_bytes(last, content, previous)
+    assert (last.read_bytes(), previous.read_bytes()) == (b"3", b"2")
+    monkeypatch.setattr(os, "fsync", _full_disk)
+    with pytest.raises(RegvqError, match="No space left"):
+        write_bytes(last, b"4", previous)
+    assert (last.read_bytes(), previous.read_bytes()) == (b"3", b"2")
+
+
+def test_what_a_kill_left_beside_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    others = [".last.ckpt", ".last.ckpt.abcdefgh.txt", ".other.ckpt.abcdefgh", "last.ckpt"]
+    for name in (".last.ckpt.abcdefgh", ".last.ckpt.12_45678", *others):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "last.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)

@@ -9,7 +9,7 @@ import regvq
 
 SOURCE = Path(regvq.__file__).parent
 GROUND = (
-    *("errors", "types", "configurable", "files", "model_folder", "hub", "model_card"),
+    *("errors", "types", "configurable", "files", "checksums", "model_folder", "hub", "model_card"),
     "pretrained",
     *("ranks", "schedules", "configs"),
 )

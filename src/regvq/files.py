@@ -1,27 +1,39 @@
 """Writing files so that nothing already saved is lost."""
 
+import glob
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from regvq.errors import RegvqError
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, previous: Path | None = None) -> None:
     """Writes ``path`` whole or not at all: beside it first, synced, then renamed over it.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        previous: what stood at ``path`` is kept under this name, if one is given.
 
     Raises:
         RegvqError: the place cannot be written (no right, no space); what stood there still stands.
     """
-    write_together({path: content})
+    write_together({path: content}, {} if previous is None else {path: previous})
 
 
-def write_together(contents: dict[Path, bytes]) -> None:
+def write_together(contents: dict[Path, bytes], kept: Mapping[Path, Path] = MappingProxyType({})) -> None:
     """Writes files that belong together, in the order given: all beside first, then all renamed.
 
     Whatever can fail for want of space or rights fails before the first rename.
+
+    Args:
+        contents: by the file.
+        kept: of a file that is replaced, where it is kept; both in one folder.
 
     Raises:
         RegvqError: a place cannot be written (no right, no space); what stood there still stands.
@@ -42,6 +54,8 @@ def write_together(contents: dict[Path, bytes]) -> None:
             # mkstemp makes files private; a saved result has the rights of any other new file.
             os.chmod(staged[path], 0o666 & ~_umask())
         for path, temporary in staged.items():
+            if path in kept and path.exists():
+                os.replace(path, kept[path])
             os.replace(temporary, path)
     except OSError as error:
         raise RegvqError(
@@ -81,6 +95,15 @@ def claim(folder: Path, record: str, facts: dict[str, Any], what: str) -> None:
             f"{folder} holds a {what} with another {name} ({changed[name]}, now {now[name]}): "
             "give another output folder"
         )
+
+
+def remove_leftovers(path: Path) -> None:
+    """Deletes what was written beside ``path`` by processes that were killed before they renamed it.
+
+    Only where no other process is writing ``path`` now.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name[:20])}.????????"):
+        leftover.unlink(missing_ok=True)
 
 
 def _umask() -> int:

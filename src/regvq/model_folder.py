@@ -1,7 +1,8 @@
 """A model as a folder: ``config.json`` says how to build it, ``model.safetensors`` holds its weights.
 
 The weights file carries the configuration too, in its metadata. So a save that dies between the two
-renames leaves a folder that is known to be mixed, and a weights file that is a whole model.
+renames leaves a folder that is known to be mixed, and a weights file that is a whole model. A checksum
+over both lies beside it: a bit that has flipped since is noticed.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 import regvq
+from regvq.checksums import checksum
 from regvq.configurable import Configurable, build, describe
 from regvq.errors import RegvqError
 from regvq.files import write_together
@@ -31,8 +33,9 @@ def save_model(model: nn.Module, path: Path) -> None:
     """
     config = {"regvq_version": regvq.__version__, "model": describe(model)}
     text = json.dumps(config, indent=2) + "\n"
-    weights = save(_weights(model), metadata={"format": "pt", "config": text})
-    write_together({path / WEIGHTS: weights, path / CONFIG: text.encode()})
+    weights = _weights(model)
+    metadata = {"format": "pt", "config": text, "sha256": checksum(weights, text)}
+    write_together({path / WEIGHTS: save(weights, metadata), path / CONFIG: text.encode()})
 
 
 def load_model(path: Path) -> Any:
@@ -90,9 +93,13 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], str | None]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata.get("config")  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RegvqError(f"{path} is damaged or cannot be read ({error}): save the model again") from None
+    carried = metadata.get("config")
+    if "sha256" in metadata and metadata["sha256"] != checksum(weights, carried or ""):
+        raise RegvqError(f"{path} is damaged (its checksum does not match): save the model again")
+    return weights, carried
 
 
 def _read_config(path: Path, carried: str | None) -> Any:

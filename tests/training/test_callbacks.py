@@ -19,7 +19,7 @@ from regvq import load_tokenizer
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.training import NonFiniteError, TokenizerTraining, fit
-from regvq.training.callbacks import NonFiniteGuard
+from regvq.training.callbacks.guard import StepGuard
 from regvq.training.callbacks.step_seeds import seed_everything, step_seed
 
 Make = Callable[..., TokenizerTraining]
@@ -43,14 +43,14 @@ class Poison(Callback):
             pl_module.model.quant_conv.bias.grad.fill_(math.inf)
 
 
-def test_a_nan_in_the_loss_names_term_step_and_checkpoint_and_saves_nothing(
+def test_a_nan_in_the_data_names_it_step_and_checkpoint_and_saves_nothing(
     make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
 ) -> None:
     options |= {"max_steps": 20}
     with pytest.raises(NonFiniteError) as caught:
         fit(make_training(), data, output, callbacks=[Poison(3)], **options)
     text = str(caught.value)
-    assert "the loss term 'reconstruction' is nan at training batch 3" in text
+    assert "the data's 'image' is nan at training batch 3" in text
     assert str(output / "checkpoints" / "last.ckpt") in text
     last = torch.load(output / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == 2
@@ -69,7 +69,7 @@ def test_an_infinite_gradient_is_named_by_its_parameter(
 def test_a_rare_look_still_names_the_first_bad_step_before_anything_is_saved(
     make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(NonFiniteGuard.__init__, "__defaults__", (None, 1000))
+    monkeypatch.setattr(StepGuard.__init__, "__defaults__", (1000,))
     options |= {"max_steps": 6, "val_check_interval": 5}
     with pytest.raises(NonFiniteError, match="at training batch 2"):
         fit(make_training(), data, output, callbacks=[Poison(2)], **options)

@@ -187,6 +187,24 @@ def test_a_folder_that_holds_something_is_refused(
     assert [path.name for path in output.iterdir()] == ["precious.txt"]
 
 
+def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_no_obstacle(
+    make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
+) -> None:
+    (output / "logs").mkdir(parents=True)
+    (output / "config.yaml").write_text("of the run that was killed")
+    fit(make_training(), data, output, **options)
+    assert (output / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_configuration_alone_is_somebody_s(
+    make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
+) -> None:
+    output.mkdir()
+    (output / "config.yaml").write_text("mine")
+    with pytest.raises(RegvqError, match="is not empty: give another"):
+        fit(make_training(), data, output, **options)
+
+
 def test_a_finished_run_is_not_trained_over(
     make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
 ) -> None:
@@ -222,6 +240,7 @@ def test_a_foreign_or_truncated_checkpoint_is_refused(
     if content is None:
         fit(make_training(), make_data(), output, **options)
         path.write_bytes(path.read_bytes()[:-1000])
+        (output / "checkpoints" / "previous.ckpt").unlink()
     else:
         path.parent.mkdir(parents=True)
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)

@@ -62,7 +62,7 @@ def load_image(
         warnings.simplefilter("ignore", UserWarning)
         try:
             with _open(source) as image:
-                _check_size(image.size, name, limit)
+                check_pixels(image.size, name, limit)
                 if enough is not None:
                     image.draft(None, (enough, enough))
                 rgb = _to_rgb(image, name, page, upright)
@@ -93,7 +93,7 @@ def image_size(path: Path) -> tuple[int, int]:
             raise _too_large(str(path), MAX_PIXELS) from None
         except Exception as error:  # as in load_image
             raise _unreadable(str(path), error) from None
-    _check_size((width, height), str(path), MAX_PIXELS)
+    check_pixels((width, height), str(path))
     return height, width
 
 
@@ -170,7 +170,12 @@ def _wide_grey(values: np.ndarray, mode: str, name: str) -> np.ndarray:
     return values.astype(np.float32) * np.float32(2 / top) - 1
 
 
-def _check_size(size: tuple[int, int], name: str, limit: int) -> None:
+def check_pixels(size: tuple[int, int], name: str, limit: int = MAX_PIXELS) -> None:
+    """Refuses more than ``limit``, before any of them is decoded.
+
+    Raises:
+        RegvqError: there are.
+    """
     if size[0] * size[1] > limit:
         raise _too_large(name, limit)
 

@@ -1,6 +1,7 @@
 """Reading label maps: one number a pixel, whatever form a data set keeps it in."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +11,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from regvq.data.images import check_pixels
 from regvq.errors import RegvqError
 
 
@@ -122,8 +124,13 @@ def _pixels(source: Path | bytes, name: str) -> tuple[np.ndarray, str]:
         raise RegvqError(f"there is no label map {name}")
     file = source if isinstance(source, Path) else io.BytesIO(source)
     try:
-        with Image.open(file, formats=("PNG",)) as image:
-            return np.array(image), image.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused in our own words
+            with Image.open(file, formats=("PNG",)) as image:
+                check_pixels(image.size, name)
+                return np.array(image), image.mode
+    except RegvqError:
+        raise
     except UnidentifiedImageError:
         reason = "is no PNG: a label map is kept as one, or its numbers would blur"
         raise RegvqError(f"{name} {reason}") from None

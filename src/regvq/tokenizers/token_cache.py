@@ -13,6 +13,8 @@ label_map    [n, H, W] uint8 or int32   where the data has them
 caption      [b] uint8                  UTF-8, one after another, where the data has them
 ends         [n] int64                  where each caption ends
 ===========  =========================  ====================================================
+
+Its metadata holds a checksum, which is compared when a process first opens the shard.
 """
 
 import json
@@ -29,11 +31,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from regvq import ranks
+from regvq.checksums import checksum
 from regvq.configurable import describe
 from regvq.data import ImageData, ImageDataset, Sample
 from regvq.data.base import size_of
 from regvq.errors import RegvqError
-from regvq.files import claim, write_bytes
+from regvq.files import claim, remove_leftovers, write_bytes
 from regvq.tokenizers.image_tokenizer import ImageTokenizer
 
 FORMAT, VERSION = "regvq token cache", 2
@@ -137,7 +140,9 @@ def write_cache(
             num_workers=workers,
             collate_fn=list,
         )
-        write_bytes(shard_path(folder, split, variant, number), _shard(loader, tokenizer))
+        path = shard_path(folder, split, variant, number)
+        remove_leftovers(path)
+        write_bytes(path, _shard(loader, tokenizer))
     ranks.wait_for_all()
     return header
 
@@ -192,7 +197,11 @@ class CachedTokens(ImageDataset):
     def _shard(self, path: Path) -> Any:
         # Opened when first read: an open file cannot be sent to a loader's worker.
         if path not in self._open:
-            self._open[path] = safe_open(path, framework="pt")
+            shard: Any = safe_open(path, framework="pt")
+            wanted = (shard.metadata() or {}).get("sha256")
+            if wanted not in (None, checksum({name: shard.get_tensor(name) for name in shard.keys()})):  # noqa: SIM118
+                raise OSError("its checksum does not match")
+            self._open[path] = shard
         return self._open[path]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -312,9 +321,9 @@ def _shard(batches: DataLoader[Sample], tokenizer: ImageTokenizer) -> bytes:
         arrays["label_map"] = maps.astype(np.uint8 if maps.max(initial=0) < 256 else np.int32)
     if "caption" in samples[0]:
         texts = [sample["caption"].encode() for sample in samples]
-        arrays["caption"] = np.frombuffer(b"".join(texts), np.uint8)
+        arrays["caption"] = np.frombuffer(bytearray(b"".join(texts)), np.uint8)
         arrays["ends"] = np.cumsum([len(text) for text in texts]).astype(np.int64)
-    return save(arrays)
+    return save(arrays, {"sha256": checksum({name: torch.from_numpy(a) for name, a in arrays.items()})})
 
 
 def _row(shard: Any, row: int, header: CacheHeader) -> Sample:

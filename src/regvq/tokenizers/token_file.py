@@ -14,6 +14,7 @@ checksum   [32] uint8              SHA-256 over the four arrays above
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from regvq.tokenizers.image_tokenizer import ImageTokenizer
 FORMAT = "regvq tokens"
 VERSION = 1
 SUFFIXES = (".npz", ".safetensors")
+LARGEST = 2**32
+"""Bytes that a ``.npz`` may unpack to: two billion tokens. A data set belongs into a token cache."""
 Arrays = dict[str, NDArray[np.generic]]
 
 
@@ -182,8 +185,17 @@ def _read_arrays(path: Path) -> Arrays:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > LARGEST:
+            raise RegvqError(
+                f"{path} unpacks to {size:,} bytes, more than the {LARGEST:,} of a token file: "
+                "encode a whole data set into a folder (regvq encode --config)"
+            )
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
+    except RegvqError:
+        raise
     except Exception:  # what the readers make of damaged bytes can be anything, their words included
         raise RegvqError(f"{path} is damaged or no token file: encode the images again") from None
 

@@ -3,7 +3,12 @@
 from regvq.training.averaging import AveragedModel
 from regvq.training.base import ModelTraining
 from regvq.training.generator_training import GeneratorTraining
-from regvq.training.interruption import NonFiniteError, TrainingInterrupted
+from regvq.training.interruption import (
+    CollapsedError,
+    DivergedError,
+    NonFiniteError,
+    TrainingInterrupted,
+)
 from regvq.training.learning_rate import ConstantRate, CosineRate, LearningRateSchedule
 from regvq.training.muon import MuonOptions
 from regvq.training.run import fit
@@ -13,8 +18,10 @@ from regvq.training.tokenizer_training import TokenizerTraining
 
 __all__ = [
     "AveragedModel",
+    "CollapsedError",
     "ConstantRate",
     "CosineRate",
+    "DivergedError",
     "GeneratorTraining",
     "LearningRateSchedule",
     "ModelTraining",

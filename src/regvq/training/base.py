@@ -53,6 +53,8 @@ class ModelTraining(LightningModule, ABC):
     """Whether more or less of it is better."""
     shown: ClassVar[dict[str, tuple[str, str]]]
     """Logged values that the progress shows, with their names and formats."""
+    balanced: ClassVar[frozenset[str]] = frozenset()
+    """Loss terms that are weighted by their gradients: their size is no sign of anything."""
 
     def __init__(
         self,

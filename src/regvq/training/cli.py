@@ -16,7 +16,8 @@ from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks import KeepConfig
 from regvq.training.cli_arguments import explain, innermost, located, resolve
-from regvq.training.run import DEFAULTS, quiet, require_whole_models, run, run_options
+from regvq.training.resuming import start_of
+from regvq.training.run import DEFAULTS, joined, quiet, require_whole_models, run, run_options
 from regvq.training.run_folder import RunFolder
 
 
@@ -101,16 +102,16 @@ class TrainingCLI(LightningCLI):
             raise RegvqError(located(innermost(error), self.arguments)) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        options = run_options(
-            self.stage, self.folder, self.config.seed_everything, resume=self.config.resume
-        )
+        self.start = start_of(self.folder) if self.config.resume else None
+        options = run_options(self.stage, self.folder, self.config.seed_everything, start=self.start)
         options["callbacks"].append(KeepConfig(self.folder.config, self.effective_config()))
         # Callbacks, loggers and plugins of the user's configuration come on top of ours.
         chosen = self.config_init.trainer
         for key in ("callbacks", "logger", "plugins"):
             given = chosen.get(key)
             if given is not None and not isinstance(given, bool):
-                options[key] += given if isinstance(given, list) else [given]
+                given = given if isinstance(given, list) else [given]
+                options[key] = joined(options[key], given) if key == "callbacks" else options[key] + given
         chosen.callbacks = None
         try:
             return super().instantiate_trainer(**{**options, **kwargs})
@@ -149,7 +150,7 @@ def run_cli(make: Callable[[list[str]], TrainingCLI], stage: str, args: Sequence
             cli = make(full)
         except ArgumentError as error:
             raise RegvqError(explain(str(error), full, stage)) from None
-        model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.config.resume)
+        model = run(cli.trainer, cli.model, cli.datamodule, cli.folder, cli.start)
         if cli.trainer.is_global_zero:
             print(f"the {stage} is in {cli.folder.model}")
         return model

@@ -36,7 +36,7 @@ def resolve(args: Sequence[str], stage: str = "tokenizer") -> list[str]:
         previous = arg
     places = [value for name, value in itertools.pairwise(resolved) if name == "--output"]
     folder = RunFolder(Path(places[-1] if places else f"runs/{stage}"), stage)
-    if ranks.restarted() and folder.last.is_file() and "--resume" not in resolved:
+    if ranks.restarted() and folder.resumable and "--resume" not in resolved:
         resolved.append("--resume")
     if "--resume" in resolved:
         folder.require(resume=True)

@@ -139,7 +139,7 @@ def revive(args: Sequence[str]) -> dict[str, dict[str, float]]:
         device = cli.trainer.strategy.root_device
         before = ImageTokenizer.from_pretrained(cli.config.model.tokenizer).to(device)
         figures = {"before": measure(before, cli.datamodule.val_dataloader())}
-        after = run(cli.trainer, cli.model, cli.datamodule, cli.folder, resume=False).to(device)
+        after = run(cli.trainer, cli.model, cli.datamodule, cli.folder).to(device)
         figures["after"] = measure(after, cli.datamodule.val_dataloader())
     write_bytes(cli.folder.path / REPORT, json.dumps(figures, indent=2).encode() + b"\n")
     return figures

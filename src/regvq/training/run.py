@@ -20,6 +20,9 @@ from regvq import ranks
 from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks import (
+    CollapseGuard,
+    DivergenceGuard,
+    Guard,
     LastCheckpoint,
     NonFiniteGuard,
     PictureLogger,
@@ -30,6 +33,7 @@ from regvq.training.callbacks import (
 )
 from regvq.training.checkpoint_io import AtomicCheckpointIO
 from regvq.training.interruption import StopRequested, TrainingInterrupted
+from regvq.training.resuming import start_of
 from regvq.training.run_folder import RunFolder
 
 DEFAULTS: dict[str, Any] = {
@@ -42,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
 _SHARDING = ("fsdp", "modelparallel", "deepspeed")
 """Parts of the names of strategies that give each process a part of the model alone."""
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -89,26 +93,36 @@ def run_options(
     folder: RunFolder,
     seed: int = 0,
     title: str = "training",
-    resume: bool = False,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """What every run hands to Lightning's ``Trainer``: callbacks, loggers and the way of saving."""
+    """What every run hands to Lightning's ``Trainer``: callbacks, loggers and the way of saving.
+
+    Args:
+        stage: what is trained.
+        folder: of the run.
+        seed: of every random number drawn in training steps.
+        title: in front of the progress.
+        start: the checkpoint that the run goes on from; ``None`` for a new one.
+    """
     best = ModelCheckpoint(
         dirpath=folder.checkpoints,
-        filename="best",
+        filename=folder.best.stem,
         monitor=stage.monitor,
         mode=stage.mode,
         enable_version_counter=False,
         save_on_train_epoch_end=False,
     )
     callbacks: list[Callback] = [
-        SameStart(folder.last if resume else None),
-        NonFiniteGuard(folder.last),
+        SameStart(start),
+        NonFiniteGuard(),
+        DivergenceGuard(),
+        CollapseGuard(),
         StepSeeds(seed),
         Progress(title),
         PictureLogger(),
         SaveModel(folder),
         best,
-        LastCheckpoint(folder.last),
+        LastCheckpoint(folder.last, folder.previous, start),
     ]
     loggers: list[Logger] = [CSVLogger(folder.path, name="logs")]
     if importlib.util.find_spec("tensorboard") is not None:
@@ -119,6 +133,13 @@ def run_options(
         "logger": loggers,
         "plugins": [AtomicCheckpointIO()],
     }
+
+
+def joined(ours: Iterable[Callback], given: Iterable[Callback]) -> list[Callback]:
+    """A user's callbacks and then ours, but for the guards that the user's take the place of."""
+    given = list(given)
+    replaced = {type(callback) for callback in given if isinstance(callback, Guard)}
+    return [*given, *(callback for callback in ours if type(callback) not in replaced)]
 
 
 def require_whole_models(strategy: Any) -> None:
@@ -158,10 +179,10 @@ def fit(
         training: the model and how it is trained.
         data: batches of images.
         output: the run's folder: new or empty, or with ``resume`` one that holds a run.
-        resume: continue from ``checkpoints/last.ckpt``.
+        resume: continue from ``checkpoints/last.ckpt``, or from ``previous.ckpt`` where that is damaged.
         seed: of every random number drawn in training steps.
         title: in front of the progress.
-        callbacks: more of them.
+        callbacks: more of them; a guard takes the place of its like among ours.
         trainer_options: of Lightning's ``Trainer``, e.g. ``max_steps`` and ``val_check_interval``.
 
     Returns:
@@ -169,17 +190,19 @@ def fit(
         ``output/tokenizer`` or ``output/generator``.
 
     Raises:
-        RegvqError: the folder is taken, the checkpoint is unusable, a loss is not finite, or
-            something cannot be written.
+        RegvqError: the folder is taken, the checkpoint is unusable, a guard has found the training in
+            ruins (``NonFiniteError``, ``DivergedError``, ``CollapsedError``), or something cannot be
+            written.
         TrainingInterrupted: Ctrl-C. Everything is saved.
     """
     require_whole_models(trainer_options.get("strategy", "auto"))
     folder = RunFolder(Path(output), training.stage)
     folder.require(resume)
-    options = {**DEFAULTS, **run_options(type(training), folder, seed, title, resume), **trainer_options}
-    options["callbacks"] = [*callbacks, *options["callbacks"]]
     with quiet():
-        return run(Trainer(**options), training, data, folder, resume)
+        start = start_of(folder) if resume else None
+        options = {**DEFAULTS, **run_options(type(training), folder, seed, title, start), **trainer_options}
+        options["callbacks"] = joined(options["callbacks"], callbacks)
+        return run(Trainer(**options), training, data, folder, start)
 
 
 def run(
@@ -187,7 +210,7 @@ def run(
     training: ModelTraining,
     data: LightningDataModule | None,
     folder: RunFolder,
-    resume: bool,
+    start: Path | None = None,
 ) -> Any:
     """``fit`` with a trainer that was built with ``run_options``, in a folder that was looked at."""
     if ranks.launched() not in (1, trainer.world_size):
@@ -197,13 +220,12 @@ def run(
             f"{trainer.world_size}: give --trainer.devices and --trainer.num_nodes what torchrun was "
             "given, and --trainer.strategy=ddp"
         )
-    checkpoint = str(folder.last) if resume else None
     with ExitStack() as listening:
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, LastCheckpoint):
                 listening.enter_context(callback.on_ctrl_c())
         try:
-            trainer.fit(training, data, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(training, data, ckpt_path=start, weights_only=True)
         except StopRequested:
             raise TrainingInterrupted(_advice(trainer, folder)) from None
         except SystemExit as stop:
@@ -224,6 +246,6 @@ def run(
 
 def _advice(trainer: Trainer, folder: RunFolder) -> str:
     text = f"training was interrupted at step {trainer.global_step}"
-    if not folder.last.is_file():
+    if not folder.resumable:
         return f"{text}, before the first checkpoint"
     return f"{text}; continue with: regvq fit-{folder.stage} --output {folder.path} --resume"

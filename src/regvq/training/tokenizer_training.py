@@ -53,6 +53,7 @@ class TokenizerTraining(ModelTraining):
         "val/psnr": ("val PSNR", "{:.2f} dB"),
         "val/usage": ("val usage", "{:.1%}"),
     }
+    balanced: ClassVar[frozenset[str]] = frozenset({"adversarial"})
     model: ImageTokenizer
 
     def __init__(

@@ -1,10 +1,6 @@
 """A grid of trainings: read, run, resumed, reported; one that fails does not lose the others."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,35 +236,6 @@ def test_what_is_no_comparison_is_a_sentence(content: str, tmp_path: Path) -> No
     (tmp_path / "file.yaml").write_text(content)
     with pytest.raises(RegvqError, match=r"file.yaml is no comparison .*its keys are title, configs"):
         read_comparison(str(tmp_path / "file.yaml"))
-
-
-def test_killed_and_started_again_it_gives_the_same(tmp_path: Path) -> None:
-    comparison = replace(read_comparison(str(write(tmp_path, steps=30))), seeds=(0,))
-    (cell, _) = comparison.cells("offline")
-    output = tmp_path / "killed"
-    run = output / "runs" / run_key(cell)
-    command = [
-        sys.executable,
-        "-m",
-        "regvq",
-        "compare",
-        str(tmp_path / "tiny.yaml"),
-        "--output",
-        str(output),
-    ]
-    command += ["--jobs", "2"]  # one thread each, as below: another number would round otherwise
-    command += ["--features", "offline", "--seeds", "0", "--cache", str(tmp_path / "cache")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (run / "tokenizer" / "checkpoints" / "last.ckpt").is_file():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    time.sleep(2.5)  # until the orphan has noticed
-    assert not cell_file(output, cell).exists()
-    rows = [run_cell(cell, folder, tmp_path / "cache", 1) for folder in (run, tmp_path / "whole")]
-    assert rows[0]["figures"] == rows[1]["figures"]
 
 
 def test_the_page_s_example_is_a_comparison(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import glob
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,9 @@ from regvq.errors import RegvqError
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
+_EXPANSION = 100
+"""Times its own size that a compressed shard may take; images, which are compressed already, take two."""
+_CHUNK = 2**20
 
 
 def expand(pattern: str) -> list[str]:
@@ -58,15 +60,35 @@ def copy_shard(address: str, target: Path) -> None:
     """Writes what an address holds, decompressed, into a new file.
 
     Raises:
-        RegvqError: it cannot be read, or the file not be written.
+        RegvqError: it cannot be read, or the file not be written; it is compressed and unpacks to more
+            than any shard of images would.
     """
     try:
+        limit = _limit(address)
         with _opened(address) as source, target.open("xb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+            while chunk := source.read(_CHUNK):
+                file.write(chunk)
+                if limit is not None and file.tell() > limit:
+                    raise RegvqError(f"it unpacks to more than {_EXPANSION} times its size")
     # Every protocol raises its own kinds.
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise RegvqError(f"cannot fetch {address} ({reason}): check the address and your rights") from None
+
+
+def _limit(address: str) -> int | None:
+    """Bytes that an address may unpack to, where its own size is known and it is compressed."""
+    path = local_path(address)
+    if address.startswith("pipe:") or not address.lower().endswith(_COMPRESSED):
+        return None
+    if path is not None:
+        size = path.stat().st_size
+    else:
+        from fsspec.core import url_to_fs
+
+        system, place = url_to_fs(address)
+        size = system.size(place)
+    return None if size is None else _EXPANSION * size + _CHUNK
 
 
 @contextmanager

@@ -194,9 +194,9 @@ def _generator(cell: Cell, stage: Stage, folder: Path) -> Generator:
 
 def _can_resume(run: RunFolder) -> bool:
     """Whether there is a checkpoint, the last one of a finished run as well; clears what has none."""
-    if not run.last.is_file():
+    if not run.resumable:
         shutil.rmtree(run.path, ignore_errors=True)
-    return run.last.is_file()
+    return run.resumable
 
 
 def _data(run: Path) -> ImageData:

@@ -9,24 +9,34 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from regvq.training.callbacks.guard import in_doubt
 from regvq.training.interruption import StopRequested
 
 
 class LastCheckpoint(Checkpoint):
     """Writes one checkpoint over and over, only at points from which training goes on bit for bit.
 
+    The one before it is kept, for the case that the last one is damaged later.
+
     Those are: after an optimizer step, after a validation, after the last epoch. Ctrl-C waits for
     the next of them, and for a validation that is due there; a second Ctrl-C does not wait.
 
     Args:
         path: of the checkpoint.
+        previous: of the one before it.
+        start: of the one that this run goes on from, if it does.
         every_n_steps: optimizer steps between two writings, besides that after every validation.
     """
 
-    def __init__(self, path: Path, every_n_steps: int = 500) -> None:
+    def __init__(
+        self, path: Path, previous: Path, start: Path | None = None, every_n_steps: int = 500
+    ) -> None:
         self.path = path
+        self.previous = previous
+        # Where the run goes on from the one before, a damaged last one must not take its place.
+        self._replaceable = start != previous
         self.every_n_steps = every_n_steps
         self._seen_step = 0
         self._saved_step = 0
@@ -72,15 +82,31 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step > self._saved_step:
-            self._save(trainer)
+            self._write(trainer)  # the end: what was in doubt stays so
         if self._requested:
             raise StopRequested
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+        if not in_doubt(trainer):
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        options = {"previous": self.previous if self._replaceable else None}
+        trainer.save_checkpoint(self.path, storage_options=options)
+        self._replaceable = True
         self._saved_step = trainer.global_step
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
         if self._requested:
             raise KeyboardInterrupt
         self._requested = True
+
+
+def way_back(trainer: Trainer) -> str:
+    """The checkpoint to go back to and the one that validated best, as a part of a sentence."""
+    said = "no checkpoint has been written yet"
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, LastCheckpoint) and callback.path.is_file():
+            said = f"the checkpoint to go back to is {callback.path}"
+    best = [one.best_model_path for one in trainer.checkpoint_callbacks if isinstance(one, ModelCheckpoint)]
+    return said + "".join(f", the one that validated best {path}" for path in best[:1] if path)

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
+from regvq.training.callbacks.guard import in_doubt
 from regvq.training.run_folder import RunFolder
 
 
@@ -29,7 +30,8 @@ class SaveModel(Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         assert isinstance(pl_module, ModelTraining)
-        self._save(trainer, pl_module)
+        if not in_doubt(trainer):
+            self._save(trainer, pl_module)
         score = trainer.callback_metrics.get(pl_module.monitor)
         if score is None:
             raise RegvqError(f"no value {pl_module.monitor!r} is logged: it decides which weights are best")
