@@ -55,7 +55,7 @@ class Command:
     @staticmethod
     def _wait_for_orphans(group: int) -> None:
         """Until the processes that it had started have noticed and ended."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while _alive(group):
             assert time.monotonic() < deadline, "processes outlive the one that has started them"
             time.sleep(0.05)

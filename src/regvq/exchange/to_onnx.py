@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import regvq
 from regvq.errors import RegvqError
-from regvq.exchange.stock import require_free, write_stock
+from regvq.exchange.stock import require_free
+from regvq.files import write_together
 from regvq.tokenizers import ImageTokenizer
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -89,12 +90,9 @@ def save_onnx(tokenizer: ImageTokenizer, path: str | Path) -> None:
         "tokenizer": tokenizer.fingerprint(),
     }
 
-    def write(folder: str) -> None:
-        (Path(folder) / "encoder.onnx").write_bytes(encoder)
-        (Path(folder) / "decoder.onnx").write_bytes(decoder)
-        (Path(folder) / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-    write_stock(Path(path), write)
+    text = json.dumps(config, indent=2) + "\n"
+    contents = {"encoder.onnx": encoder, "decoder.onnx": decoder, "config.json": text.encode()}
+    write_together({Path(path) / name: content for name, content in contents.items()})
 
 
 def _graph(
