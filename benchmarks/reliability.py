@@ -37,12 +37,12 @@ SIGKILL at any moment of `fit-tokenizer`, `fit-generator`, `encode` or `compare`
 since the last checkpoint or shard and nothing else. `--resume` (for `encode` and `compare`: the
 same command once more) ends with the same losses, weights and files as a run that nobody disturbed,
 bit for bit, on the same machine with the same number of threads. A run that is killed before its
-first checkpoint has nothing to go on from and begins anew. Files appear whole or not at all; what a
-kill leaves half-written beside them is deleted on resume.
+first checkpoint has nothing to go on from and begins anew. Files appear whole or not at all;
+checkpoints, models and shards that a kill leaves half-written are deleted when the work goes on.
 
-Each kill comes at a random moment of the command's process; the command is then started again, and
-may be killed again, until it ends. Compared are weights, optimizer states, scores, every logged
-value, token files and figures.""",
+Each kill comes at a random moment of the command's process (of `compare`: of its first training);
+the command is then started again, and may be killed again, until it ends. Compared are weights,
+optimizer states, scores, every logged value, token files and figures.""",
     ),
     "disk": (
         "Full disks and read-only folders",
@@ -69,7 +69,8 @@ saving, and on resume one more reading of the file at the speed of CRC-32 (100 M
 core).
 
 A model's folder holds a SHA-256 over its weights and its configuration, a token cache one over each
-shard, a token file one over its arrays; they are compared when they are read. Files from before
+shard, a token file one over its arrays; they are compared when they are read (100 MB: 0.14 s on
+that core). Files from before
 they had one are read as they are. What a checksum does not cover, such as the spaces in
 `config.json`, changes nothing that is read.""",
     ),

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -18,15 +18,18 @@ class Command:
     Args:
         arguments: of the command line.
         log: file that its output is appended to.
+        run: takes the arguments and returns the exit status, in the place of the command line.
     """
 
-    def __init__(self, arguments: Sequence[object], log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[object], log: Path, run: Callable[[list[str]], int] | None = None
+    ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_IMPORTED)
         self.log = log
         self.began = time.monotonic()
         self.process: ForkServerProcess = context.Process(
-            target=_run, args=([str(argument) for argument in arguments], str(log))
+            target=_run, args=(run, [str(argument) for argument in arguments], str(log))
         )
         self.process.start()
 
@@ -41,9 +44,11 @@ class Command:
         assert self.process.exitcode is not None, f"it hangs: {self.log.read_text()[-2000:]}"
         return self.process.exitcode
 
-    def kill_after(self, seconds: float) -> bool:
-        """SIGKILL that long after the start; whether it was still running then."""
-        self.process.join(max(0.0, seconds - self.seconds))
+    def kill_after(self, seconds: float, begun: Callable[[], bool]) -> bool:
+        """SIGKILL that long after ``begun``; whether it was still running then."""
+        while not begun() and self.process.exitcode is None:
+            self.process.join(0.05)
+        self.process.join(seconds)
         if self.process.exitcode is not None:
             return False
         assert self.process.pid is not None
@@ -55,13 +60,13 @@ class Command:
     @staticmethod
     def _wait_for_orphans(group: int) -> None:
         """Until the processes that it had started have noticed and ended."""
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 300  # one that is still importing notices after it
         while _alive(group):
             assert time.monotonic() < deadline, "processes outlive the one that has started them"
             time.sleep(0.05)
 
 
-def _run(arguments: list[str], log: str) -> None:
+def _run(run: Callable[[list[str]], int] | None, arguments: list[str], log: str) -> None:
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for standard in (1, 2):
@@ -71,7 +76,7 @@ def _run(arguments: list[str], log: str) -> None:
     from regvq.cli import main
 
     torch.set_num_threads(1)
-    sys.exit(main(arguments))
+    sys.exit((run or main)(arguments))
 
 
 def _alive(group: int) -> bool:
