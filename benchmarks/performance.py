@@ -7,7 +7,6 @@ beside it holds what a person has to say of it. With ``--check`` nothing is writ
 where the page is not what the figures say.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regvq.files import write_bytes
+from pages import write_or_check
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "performance"
@@ -269,16 +268,5 @@ def page(figures: Mapping[str, Content]) -> str:
     return "\n\n".join([HEAD.strip(), *(section(name, figures) for name in SECTIONS)]) + "\n"
 
 
-def main() -> int:
-    """Reads the arguments, writes the page or compares it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; is the page up to date?")
-    text = page(read_figures())
-    if parser.parse_args().check:
-        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
-    write_bytes(PAGE, text.encode())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(not write_or_check(PAGE, lambda: page(read_figures()), __doc__))

@@ -6,16 +6,14 @@ The counts are in ``docs/reliability.json``, which ``tests/faults`` writes where
 it. With ``--check`` nothing is written; the exit status is 1 where the page is not what the counts say.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pages import write_or_check
 from performance import machine, markdown_table
-
-from regvq.files import write_bytes
 
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "reliability.json"
@@ -161,16 +159,5 @@ def read_figures() -> dict[str, Any] | None:
     return content
 
 
-def main() -> int:
-    """Reads the arguments, writes the page or compares it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; is the page up to date?")
-    text = page(read_figures())
-    if parser.parse_args().check:
-        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
-    write_bytes(PAGE, text.encode())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(not write_or_check(PAGE, lambda: page(read_figures()), __doc__))

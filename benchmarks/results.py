@@ -9,7 +9,6 @@ were measured seed by seed: three seeds that all agree are ``for`` or ``against`
 1 where the page is not what the figures say.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pages import write_or_check
 from regvq.evaluation.comparison import read_comparison
 from regvq.evaluation.comparison.report import markdown, plot
 from regvq.evaluation.figures import png
@@ -325,22 +325,16 @@ def page(figures: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def main() -> int:
-    """Reads the arguments, writes the page or compares it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; is the page up to date?")
-    arguments = parser.parse_args()
-    figures = read_figures()
-    text = page(figures)
-    if arguments.check:
-        return 0 if PAGE.read_text(encoding="utf-8") == text else 1
+def draw(figures: Mapping[str, Any]) -> None:
+    """The picture of every comparison."""
     for name in COMPARISONS:
         if name in figures:
             drawn = plot(read_comparison(f"comparison/{name}"), figures[name]["rows"])
             write_bytes(picture(name), png(drawn))
-    write_bytes(PAGE, text.encode())
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    up_to_date = write_or_check(PAGE, lambda: page(read_figures()), __doc__)
+    if "--check" not in sys.argv:
+        draw(read_figures())
+    sys.exit(not up_to_date)
