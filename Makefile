@@ -20,7 +20,7 @@ demo: $(READY)
 test: $(READY)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
-# The full counts of docs/reliability.md, one after another: hours. `make test` tries few of each kind.
+# The full counts of docs/reliability.md, one after another. `make test` tries few of each kind.
 test-faults: $(READY)
 	$(ONE_THREAD) REGVQ_FAULTS=full REGVQ_FAULTS_JSON=docs/reliability.json $(BIN)/python -m pytest tests/faults
 	$(BIN)/python benchmarks/reliability.py

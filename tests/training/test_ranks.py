@@ -214,7 +214,8 @@ def test_processes_that_were_started_again_resume(
     shutil.copytree(runs / "two", tmp_path / "two")
     assert "--resume" in resolve(["--output", str(tmp_path / "two")])
     RunFolder(tmp_path / "two").require(resume=True)
-    (tmp_path / "two" / "checkpoints" / "last.ckpt").unlink()
+    for name in ("last", "previous"):
+        (tmp_path / "two" / "checkpoints" / f"{name}.ckpt").unlink()
     assert "--resume" not in resolve(["--output", str(tmp_path / "two")])
     RunFolder(tmp_path / "two").require(resume=False)  # nothing was saved that could be lost
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
