@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regvq.errors import RegvqError
-from regvq.files import remove_leftovers, write_bytes, write_together
+from regvq.files import claim, remove_leftovers, write_bytes, write_together
 
 
 def _full_disk(*_: object) -> None:
@@ -107,3 +107,9 @@ def test_what_a_kill_left_beside_is_deleted_and_nothing_else(tmp_path: Path) -> 
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "last.ckpt")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_a_folder_that_was_being_claimed_when_a_kill_came_is_claimed_again(tmp_path: Path) -> None:
+    (tmp_path / ".record.json.abcdefgh").write_text("{")
+    claim(tmp_path, "record.json", {"a": 1}, "cache")
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]

@@ -31,8 +31,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turns the page's links to such files into links to their pages."""
     own = page.file.src_uri
-    if own.startswith(f"{PLACE}/"):
-        return markdown
+    if own.startswith(f"{PLACE}/"):  # shown from the repository's root
+        return markdown.replace("](docs/", "](../")
 
     def rewritten(link: re.Match[str]) -> str:
         target = outside_target(link[1], own)

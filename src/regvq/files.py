@@ -80,6 +80,7 @@ def claim(folder: Path, record: str, facts: dict[str, Any], what: str) -> None:
     """
     path, now = folder / record, json.loads(json.dumps(facts))
     if not path.is_file():
+        remove_leftovers(path)  # of a process that was killed while it claimed the folder
         if folder.exists() and any(folder.iterdir()):
             raise RegvqError(f"{folder} is not empty and holds no {what}: give another output folder")
         write_bytes(path, json.dumps(facts, indent=2).encode() + b"\n")

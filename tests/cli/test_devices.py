@@ -21,6 +21,7 @@ COMMANDS = {
     "codebook": "codebook TOKENIZER PHOTOS --output OUT",
     "sample": "sample TOKENIZER GENERATOR --output OUT",
     "edit": "edit TOKENIZER GENERATOR IMAGE --mask MASK --output OUT.png",
+    "serve": "serve TOKENIZER GENERATOR --port 0",
     "evaluate tokenizer": "evaluate tokenizer TOKENIZER SCENES --output OUT",
     "evaluate generator": "evaluate generator TOKENIZER GENERATOR SCENES --output OUT",
 }
