@@ -120,15 +120,22 @@ def has_begun(kind: str, output: Path) -> bool:
     return kind != "compare" or any(output.rglob("log.txt"))
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two nested values hold the same, tensors bit for bit."""
+def different(one: Any, other: Any, place: str = "") -> list[str]:
+    """Where two nested values do not hold the same, tensors bit for bit."""
     if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+        alike = isinstance(other, torch.Tensor) and torch.equal(one, other)
+    elif isinstance(one, (dict, list, tuple)):
+        parts, others = (
+            dict(value if isinstance(value, dict) else enumerate(value)) for value in (one, other)
+        )
+        if parts.keys() == others.keys():
+            return [
+                found for key in parts for found in different(parts[key], others[key], f"{place}/{key}")
+            ]
+        alike = False
+    else:
+        alike = bool(one == other)
+    return [] if alike else [place]
 
 
 def logged(run: Path) -> dict[tuple[str, str], set[str]]:
@@ -208,8 +215,8 @@ def test_sigkill(kind: str, tokenizer: Path, tmp_path: Path, faults: Faults) -> 
         seconds = min(seconds, running.seconds)
         if status != 0:
             lost.append(f"it did not go on: {log.read_text()[-2000:]}")
-        elif not same(result_of(output), wanted) or differing(logged(output), losses):
-            lost.append(f"another result after kill {kills}")
+        elif other := [*different(result_of(output), wanted), *differing(logged(output), losses)]:
+            lost.append(f"another result after kill {kills}: {other[:5]}")
         elif leftovers := [path for part in ("ckpt", "safete") for path in output.rglob(f".*{part}*")]:
             lost.append(f"left over: {leftovers}")
         shutil.rmtree(output)
