@@ -16,7 +16,7 @@ from regvq.training.checkpoint_io import AtomicCheckpointIO
 from regvq.training.resuming import start_of
 from regvq.training.run_folder import RunFolder
 from tests.faults.conftest import Faults
-from tests.faults.test_kills import same
+from tests.faults.test_kills import different
 from tests.training.conftest import OPTIONS, tiny_data, tiny_training
 
 
@@ -66,7 +66,7 @@ def test_the_one_before_is_used(damage: str, finished: Path, tmp_path: Path, fau
         else:
             # Space between the parts of the archive, dates, …: nothing of it is read.
             harmless += 1
-            if not same(read, wanted):
+            if different(read, wanted):
                 lost.append("other weights were read")
     assert harmless == 0 if damage == "cut" else harmless < len(damaged) / 2
     found = f"{len(damaged) - harmless} refused, {harmless} where nothing is read"
@@ -137,7 +137,7 @@ def test_model_folders(kind: str, request: pytest.FixtureRequest, faults: Faults
             tried += 1
             (folder / name).write_bytes(changed)
             try:
-                if not same(load(folder).state_dict(), wanted.state_dict()):
+                if different(load(folder).state_dict(), wanted.state_dict()):
                     lost.append(f"{name}: other weights were read")
             except RegvqError as error:
                 refused += 1
