@@ -185,15 +185,12 @@ def test_trainings(tmp_path: Path, faults: Faults) -> None:
 
 def test_the_configuration_of_a_run(tmp_path: Path) -> None:
     keep = KeepConfig(tmp_path / "config.yaml", "a: " + "b" * 100)
-
-    class OneProcess:
-        is_global_zero = True
-
+    trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
     with (
         full_disk(tmp_path),
         pytest.raises(RegvqError, match=r"cannot write .*config\.yaml: File too large"),
     ):
-        keep.on_train_start(OneProcess(), tiny_training())  # type: ignore[arg-type]
+        keep.on_train_start(trainer, tiny_training())
     assert not list(tmp_path.iterdir())
 
 

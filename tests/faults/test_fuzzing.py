@@ -121,36 +121,54 @@ def test_images(faults: Faults) -> None:
     faults.record("fuzzing", "damaged images", len(tried), lost, found)
 
 
+def same_or_refused(path: Path, load: Callable[[], bool], says: str) -> tuple[int, list[str], str]:
+    """Damages a file in many ways; each must be refused or read as it was written.
+
+    Args:
+        path: of the file.
+        load: reads it, and returns whether it is as it was written.
+        says: what a refusal's sentence must hold.
+
+    Returns:
+        How many ways were tried, what went wrong, and the share that was refused, in words.
+    """
+    tried: dict[bytes, str] = {}
+    lost: list[str] = []
+
+    @usual
+    @given(damaged(path.read_bytes()))
+    def damage(content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            alike = load()
+        except RegvqError as error:
+            tried[content] = "refused"
+            if "\n" in str(error) or says not in str(error):
+                lost.append(str(error))
+            return
+        tried[content] = "read"
+        if not alike:
+            lost.append(f"other tokens came of {content!r}")
+
+    damage()
+    refused = sum(how == "refused" for how in tried.values())
+    assert refused > len(tried) / 3
+    return len(tried), lost, f"{refused} refused, {len(tried) - refused} read as they were"
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_token_files(suffix: str, tmp_path: Path, faults: Faults) -> None:
     path = tmp_path / f"tokens{suffix}"
     codes = (torch.arange(6).view(2, 3), torch.arange(4).view(2, 2))
     save_tokens(TokenFile("0" * 16, 64, 4, ("a.png", "b.png"), ((8, 12), (8, 7)), codes), path)
-    whole = path.read_bytes()
-    tried: dict[bytes, str] = {}
-    lost: list[str] = []
 
-    @usual
-    @given(damaged(whole))
-    def load(content: bytes) -> None:
-        path.write_bytes(content)
-        try:
-            tokens = timed(lambda: load_tokens(path))
-        except RegvqError as error:
-            tried[content] = "refused"
-            if "\n" in str(error) or str(path) not in str(error):
-                lost.append(str(error))
-            return
-        tried[content] = "read"
+    def load() -> bool:
+        tokens = timed(lambda: load_tokens(path))
         assert isinstance(tokens, TokenFile)
-        if tokens.names != ("a.png", "b.png") or not all(map(torch.equal, tokens.codes, codes)):
-            lost.append(f"other tokens came of {content!r}")
+        return tokens.names == ("a.png", "b.png") and all(map(torch.equal, tokens.codes, codes))
 
-    load()
-    refused = sum(how == "refused" for how in tried.values())
-    assert refused > len(tried) / 3
-    found = f"{refused} refused, {len(tried) - refused} read as they were"
-    faults.record("fuzzing", f"damaged token files, {suffix}", len(tried), lost, found)
+    tried, lost, found = same_or_refused(path, load, says=str(path))
+    faults.record("fuzzing", f"damaged token files, {suffix}", tried, lost, found)
 
 
 def test_shards_of_a_token_cache(tokenizer: Path, tmp_path: Path, faults: Faults) -> None:
@@ -160,31 +178,15 @@ def test_shards_of_a_token_cache(tokenizer: Path, tmp_path: Path, faults: Faults
 
     write_cache(tmp_path / "cache", load_tokenizer(tokenizer), ScenesData(16, 6, 3), shard_size=8)
     wanted = [CachedTokens(tmp_path / "cache", "val")[item]["codes"] for item in range(3)]
-    path = shard_path(tmp_path / "cache", "val", 0, 0)
-    whole = path.read_bytes()
-    tried: dict[bytes, str] = {}
-    lost: list[str] = []
 
-    @usual
-    @given(damaged(whole))
-    def load(content: bytes) -> None:
-        path.write_bytes(content)
+    def load() -> bool:
         cache = CachedTokens(tmp_path / "cache", "val")
-        try:
-            codes = [timed(lambda item=item: cache[item]["codes"]) for item in range(3)]
-        except RegvqError as error:
-            tried[content] = "refused"
-            if "\n" in str(error):
-                lost.append(str(error))
-            return
-        tried[content] = "read"
-        if not all(map(torch.equal, codes, wanted)):
-            lost.append(f"other tokens came of {content!r}")
+        codes = [timed(lambda item=item: cache[item]["codes"]) for item in range(3)]
+        return all(map(torch.equal, codes, wanted))
 
-    load()
-    refused = sum(how == "refused" for how in tried.values())
-    found = f"{refused} refused, {len(tried) - refused} read as they were"
-    faults.record("fuzzing", "damaged shards of a token cache", len(tried), lost, found)
+    path = shard_path(tmp_path / "cache", "val", 0, 0)
+    tried, lost, found = same_or_refused(path, load, says="")
+    faults.record("fuzzing", "damaged shards of a token cache", tried, lost, found)
 
 
 def test_memory_does_not_grow(tmp_path: Path, faults: Faults) -> None:

@@ -177,14 +177,15 @@ def test_averaged_weights_are_saved_and_returned(
     assert saved != training.model.fingerprint()
 
 
+@pytest.mark.parametrize("name", ["precious.txt", "config.yaml"])
 def test_a_folder_that_holds_something_is_refused(
-    make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
+    name: str, make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
 ) -> None:
     output.mkdir()
-    (output / "precious.txt").write_text("mine")
+    (output / name).write_text("mine")
     with pytest.raises(RegvqError, match="is not empty: give another"):
         fit(make_training(), data, output, **options)
-    assert [path.name for path in output.iterdir()] == ["precious.txt"]
+    assert [path.name for path in output.iterdir()] == [name]
 
 
 def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_no_obstacle(
@@ -194,15 +195,6 @@ def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_no_obs
     (output / "config.yaml").write_text("of the run that was killed")
     fit(make_training(), data, output, **options)
     assert (output / "checkpoints" / "last.ckpt").is_file()
-
-
-def test_a_configuration_alone_is_somebody_s(
-    make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
-) -> None:
-    output.mkdir()
-    (output / "config.yaml").write_text("mine")
-    with pytest.raises(RegvqError, match="is not empty: give another"):
-        fit(make_training(), data, output, **options)
 
 
 def test_a_finished_run_is_not_trained_over(
