@@ -177,6 +177,11 @@ CLAIMS = (
         is_best(("regvq", 0.4), "samples: Fréchet", -1),
     ),
     Claim(
+        "Reg-VQ uses at least 95 % of 16,384 codes",
+        "codebook-size",
+        reaches(("regvq", 16384), "codebook usage", 95),
+    ),
+    Claim(
         "Reg-VQ gains from 1,024 to 16,384 codes",
         "codebook-size",
         improves(("regvq", 1024), ("regvq", 16384), "Fréchet", -1),
