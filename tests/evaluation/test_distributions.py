@@ -16,11 +16,12 @@ from regvq.evaluation.distributions import (
     ENOUGH,
     FeatureCollector,
     FeatureSet,
+    bias_of_pairs,
+    bias_of_samples,
     distribution_measurements,
     features_of,
     few_images,
     frechet,
-    frechet_bias,
 )
 from regvq.nets import InceptionFeatures, OfflineFeatures
 
@@ -148,13 +149,29 @@ def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
     # Two sets of one distribution: all of their distance is bias.
     rows = torch.randn(2, 600, 40, generator=generator)
     measured = frechet(FeatureSet(rows[0]), FeatureSet(rows[1]))
-    told = frechet_bias(600, FeatureSet(rows[0]))
-    assert told == pytest.approx(measured, rel=0.2)
+    assert bias_of_samples(600, FeatureSet(rows[0])) == pytest.approx(measured, rel=0.2)
     fewer = frechet(FeatureSet(rows[1, :150]), FeatureSet(rows[0]))
-    assert frechet_bias(150, FeatureSet(rows[0])) == pytest.approx(fewer, rel=0.25)
-    (note,) = few_images(600, FeatureSet(rows[0]))
-    assert f"{told:.3g}" in note
-    assert not few_images(ENOUGH, FeatureSet(torch.zeros(ENOUGH, 1)))
+    assert bias_of_samples(150, FeatureSet(rows[0])) == pytest.approx(fewer, rel=0.25)
+    assert bias_of_samples(150, FeatureSet(rows[0, :3])) is None
+
+
+def test_the_bias_of_reconstructions_is_about_the_one_there_is() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Each image's own, with noise, a shift and less contrast: the distance of so many is known in closed form.
+    originals = torch.randn(400, 60, generator=generator)
+    images = 0.9 * originals + 0.3 * torch.randn(400, 60, generator=generator) + 0.05
+    exact = 60 * (0.05**2 + ((0.9**2 + 0.3**2) ** 0.5 - 1) ** 2)
+    measured = frechet(FeatureSet(images), FeatureSet(originals))
+    assert measured > 1.3 * exact
+    told = bias_of_pairs(FeatureSet(images), FeatureSet(originals))
+    assert told == pytest.approx(measured - exact, rel=0.2)
+    assert bias_of_pairs(FeatureSet(images[:3]), FeatureSet(originals[:3])) is None
+
+
+def test_few_images_are_a_note_with_their_number() -> None:
+    (note,) = few_images(ENOUGH - 1)
+    assert "2047 images, fewer than 2048" in note
+    assert few_images(ENOUGH) == []
 
 
 def test_one_image_has_no_distribution() -> None:

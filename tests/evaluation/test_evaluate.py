@@ -129,6 +129,7 @@ def test_samples_are_judged_under_the_validation_s_conditions(
     assert found[0].reference.count == 20
     assert found[0].images == 12
     assert found[0].value("bits per token") > 1
+    assert found[0].measurements[0].bias > 0
     assert max(seen) == 12
     assert found[0].subject["options"]["seed"] == 3
     assert found[0].subject["fingerprint"] == fingerprint(generator)
@@ -155,6 +156,11 @@ def test_what_is_written_names_net_weights_and_images(tokenizer: ImageTokenizer,
     assert content["reference"]["resize"] == "none"
     assert content["reference"]["data"]["class_path"] == "regvq.data.scenes.ScenesData"
     assert {one["name"] for one in content["figures"]} >= {"PSNR", "SSIM", "perplexity", "codebook usage"}
+    distance = next(one for one in content["figures"] if one["name"].startswith("Fréchet"))
+    assert 0 <= distance["bias"] < distance["value"]
+    told = f"about {distance['bias']:.3g} of the {distance['name']} is bias that so few images cause"
+    for text in (found.table(), paths[1].read_text(), *content["notes"][-1:]):
+        assert told in text
     for text in (found.table(), paths[1].read_text()):
         assert "fewer than 2048" in text
         assert net.weights_hash() in text

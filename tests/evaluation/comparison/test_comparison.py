@@ -84,6 +84,7 @@ def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
     assert " ± " in text
     assert text.count("**") >= 2 * 3
     assert "Fewer than three seeds: exploratory" in text
+    assert "Bias that so few images cause: about " in text
     assert "- Failed: a training failed" in text
     with Image.open(paths[1]) as image:
         assert image.width > 600

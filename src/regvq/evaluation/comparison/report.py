@@ -160,4 +160,16 @@ def _facts(rows: Sequence[Row]) -> list[str]:
         f"- {first['images']} validation images of {source['size'][1]} x {source['size'][0]} px; features: "
         f"{source['features']}, weights {source['weights']}.",
         *(f"- {note}" for note in dict.fromkeys(note for row in rows for note in row["notes"])),
+        *(f"- Bias that so few images cause: {told}." for told in _biases(rows)),
     ]
+
+
+def _biases(rows: Sequence[Row]) -> list[str]:
+    """About how much of a figure is bias, from the least to the most of any training."""
+    told = []
+    for name in shown_figures(rows):
+        # Rows of before this was told have none.
+        values = [row["bias"][name] for row in rows if name in row.get("bias", ())]
+        if values:
+            told.append(f"about {min(values):.3g} to {max(values):.3g} of the {name}")
+    return told
