@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from regvq.conditions import ClassLabel
+from regvq.data import FolderData
 from regvq.data.images import save_png
 from regvq.data.layouts import ClassFoldersData
 from regvq.data.scenes import ScenesData
@@ -19,6 +21,7 @@ from regvq.evaluation import (
     evaluate_reconstructions,
     evaluate_samples,
 )
+from regvq.evaluation.references import describe_reference, reference_features
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.metrics import FrechetDistance
 from regvq.model_folder import fingerprint
@@ -73,6 +76,29 @@ def test_a_damaged_reference_is_computed_anew(tokenizer: ImageTokenizer, tmp_pat
     cached.write_bytes(whole[:100])
     assert exact(evaluate_reconstructions(tokenizer, DATA, OfflineFeatures(), tmp_path)) == exact(first)
     assert cached.read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("ignore:cannot read:UserWarning")
+def test_a_cached_reference_says_what_it_is_and_what_could_not_be_read(tmp_path: Path) -> None:
+    for number, sample in enumerate(DATA.val()):
+        save_png(sample["image"], tmp_path / "data" / f"{number:02d}.png")
+    net, data = OfflineFeatures(), FolderData(str(tmp_path / "data"), 16, val_share=0.5).val()
+    broken = data.records[3].image
+    broken.write_bytes(broken.read_bytes()[:60])
+    reference = describe_reference({"class_path": "Folder"}, data, "val", len(data), net)
+    told: list[set[str]] = [set(), set()]
+    first, again = (
+        reference_features(tmp_path / "cache", reference, net, data, range(len(data)), 4, 0, names)
+        for names in told
+    )
+    assert torch.equal(first.rows, again.rows)
+    assert told == [{str(broken)}] * 2
+    (cached,) = (tmp_path / "cache").iterdir()
+    with safe_open(cached, "pt") as file:
+        facts = json.loads(file.metadata()["reference"])
+    assert (facts["data"], facts["count"], facts["size"]) == ({"class_path": "Folder"}, len(data), [16, 16])
+    assert facts["resize"].startswith("bicubic, antialiased")
+    assert (facts["features"], facts["weights"]) == (net.name, net.weights_hash())
 
 
 @pytest.mark.filterwarnings("ignore:cannot read:UserWarning")
