@@ -129,6 +129,9 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
     assert "| vq | 2 | 2.0000 ± 1.4142 | **21.00 ± 1.41** |" in text
     assert "| fsq | 2 | **1.5000 ± 0.0000** | 20.50 ± 0.00 |" in text
     assert "- Budget: backbone/tiny, max_steps 5; " in text
+    assert "Not the same for all" not in text
+    rows[0]["budget"][2] = "max_steps 6"
+    assert "- Not the same for all: max_steps 6, max_steps 5.\n" in markdown(comparison, rows, [])
 
 
 def test_the_budget_is_what_was_trained_with() -> None:
