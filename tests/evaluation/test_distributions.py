@@ -125,6 +125,19 @@ def test_precision_and_recall_of_what_is_apart_and_of_what_is_the_same() -> None
         assert values(found, ["precision", "recall"]) == expected
 
 
+def test_precision_and_recall_by_hand() -> None:
+    # Balls reach to the third nearest of the own set, here the farthest: 3, 2, 2 and 3 around the first,
+    # 28.5, 18.5, 18.5 and 28.5 around the other. One of the other set is in a ball of the first, all of
+    # the first are in a ball of the other.
+    line = torch.tensor([[1.0, 0.0]])
+    real, other = (torch.tensor([x]).T * line for x in ([0.0, 1.0, 2.0, 3.0], [1.5, 10.0, 20.0, 30.0]))
+    names = ["precision", "recall"]
+    found = distribution_measurements(OfflineFeatures(), FeatureSet(other), FeatureSet(real))
+    assert values(found, names) == [0.25, 1.0]
+    found = distribution_measurements(OfflineFeatures(), FeatureSet(real), FeatureSet(other))
+    assert values(found, names) == [1.0, 0.25]
+
+
 def test_the_score_of_certain_and_even_predictions_is_their_number() -> None:
     logits = 50 * torch.eye(4).repeat_interleave(25, 0)
     rows = torch.randn(100, 3)
@@ -157,7 +170,7 @@ def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
 
 def test_the_bias_of_reconstructions_is_about_the_one_there_is() -> None:
     generator = torch.Generator().manual_seed(0)
-    # Each image's own, with noise, a shift and less contrast: the distance of so many is known in closed form.
+    # Noise, a shift and less contrast: the distance of infinitely many is known in closed form.
     originals = torch.randn(400, 60, generator=generator)
     images = 0.9 * originals + 0.3 * torch.randn(400, 60, generator=generator) + 0.05
     exact = 60 * (0.05**2 + ((0.9**2 + 0.3**2) ** 0.5 - 1) ** 2)

@@ -39,8 +39,8 @@ cvpr2016_cub/text_c10/             (or text_c10/ beside CUB_200_2011 or in it)
         for name, table in (("image_class_labels.txt", kinds), ("train_test_split.txt", trains)):
             if table.keys() != files.keys():
                 raise self.incomplete(
-                    f"{self.base / name} has {len(table):,} lines and images.txt {len(files):,}: one was cut "
-                    "short"
+                    f"{self.base / name} has {len(table):,} lines and images.txt {len(files):,}: one of "
+                    "them was cut short"
                 )
         unnamed = sorted(set(kinds.values()) - self._table("classes.txt").keys())
         if unnamed:
