@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from regvq.evaluation import (
 )
 from regvq.evaluation.references import describe_reference, reference_features
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
+from regvq.losses import LPIPS, PerceptualLoss
 from regvq.metrics import FrechetDistance
 from regvq.model_folder import fingerprint
 from regvq.nets import DINOv2Features, IdentityBackbone, OfflineFeatures
@@ -67,6 +69,24 @@ def test_the_distance_is_that_of_the_streaming_metric(tokenizer: ImageTokenizer,
     metric.update(images, original=True)
     metric.update(tokenizer.reconstruct(images), original=False)
     assert found.value(f"Fréchet distance ({net.name})") == pytest.approx(float(metric.compute()), rel=1e-3)
+
+
+def test_the_perceptual_distance_is_the_mean_over_images_and_names_its_net(
+    tokenizer: ImageTokenizer, tmp_path: Path
+) -> None:
+    # Stands in for LPIPS, whose weights are the user's: the same calls on features that are here.
+    net = OfflineFeatures(seed=1)
+    loss = PerceptualLoss(net)
+    found = evaluate_reconstructions(
+        tokenizer, DATA, OfflineFeatures(), tmp_path, batch_size=7, lpips=cast(LPIPS, loss)
+    )
+    images = torch.stack([sample["image"] for sample in DATA.val()])
+    expected = loss(net(images), net(tokenizer.reconstruct(images).clamp(-1, 1)))
+    assert found.value(f"LPIPS ({net.name})") == pytest.approx(float(expected), rel=1e-5)
+    told = f"{net.name}, weights {net.weights_hash()}"
+    assert found.as_json()["subject"]["lpips"] == told
+    assert f"LPIPS: {told}" in found.table()
+    assert f"LPIPS: {told}" in found.markdown()
 
 
 def test_a_damaged_reference_is_computed_anew(tokenizer: ImageTokenizer, tmp_path: Path) -> None:

@@ -90,4 +90,5 @@ class Evaluation:
             f"{self.images} images against {source.count} {source.split} images of "
             f"{source.data['class_path'].rsplit('.', 1)[-1]}, {width} x {height} px ({source.resize})",
             f"features: {source.features}, weights {source.weights}",
+            *([f"LPIPS: {self.subject['lpips']}"] if "lpips" in self.subject else []),
         ]

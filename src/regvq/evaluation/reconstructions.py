@@ -87,12 +87,16 @@ def evaluate_reconstructions(
     rebuilt = joined(parts)
     bias = bias_of_pairs(rebuilt, originals) if total < ENOUGH else None
     return Evaluation(
-        subject={"kind": "tokenizer", "fingerprint": fingerprint},
+        subject={"kind": "tokenizer", "fingerprint": fingerprint, **_perceptual(lpips)},
         reference=reference,
         images=total,
         measurements=[
             *distribution_measurements(net, rebuilt, originals, "r", bias),
-            *([] if lpips is None else [Measurement("LPIPS (VGG-16)", _mean_lpips(parts), -1)]),
+            *(
+                []
+                if lpips is None
+                else [Measurement(f"LPIPS ({lpips.features.name})", _mean_lpips(parts), -1)]
+            ),
             Measurement("PSNR", figures.psnr, 1, "dB", places=2),
             Measurement("SSIM", figures.ssim, 1, places=4),
             Measurement("codebook usage", 100 * figures.usage, 1, "%", places=1),
@@ -121,6 +125,13 @@ class _SummedLPIPS:
 
     def sums(self) -> Tensors:
         return {"lpips": self.total}
+
+
+def _perceptual(lpips: LPIPS | None) -> dict[str, str]:
+    """The net of the perceptual distance, where it is measured."""
+    if lpips is None:
+        return {}
+    return {"lpips": f"{lpips.features.name}, weights {lpips.features.weights_hash()}"}
 
 
 def _mean_lpips(parts: Sequence[Tensors]) -> float:
