@@ -146,6 +146,22 @@ def test_other_images_count_or_net_are_another_reference(tokenizer: ImageTokeniz
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_any_other_file_is_another_reference(tmp_path: Path) -> None:
+    for number, sample in enumerate(DATA.val()):
+        save_png(sample["image"], tmp_path / f"{number:02d}.png")
+
+    def key() -> str:
+        data = FolderData(str(tmp_path), 16, val_share=0.9).val()
+        return describe_reference("Folder", data, "val", len(data), OfflineFeatures()).key
+
+    files = [record.image for record in FolderData(str(tmp_path), 16, val_share=0.9).val().records]
+    before, probed = key(), {number * (len(files) - 1) // 7 for number in range(8)}
+    (unseen, *_) = set(range(len(files))) - probed
+    save_png(torch.zeros(3, 24, 16), files[unseen])
+    assert key() != before
+    assert key() == key()
+
+
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_samples_are_judged_under_the_validation_s_conditions(
     kind: str, tokenizer: ImageTokenizer, tmp_path: Path

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from regvq import ranks
 from regvq.data import Sample
+from regvq.data.annotated import AnnotatedImages
 from regvq.evaluation.distributions import FeatureSet, features_of, joined
 from regvq.evaluation.image_batches import image_batches
 from regvq.evaluation.parts import Tensors, in_parts, names_from_bytes, names_to_bytes
@@ -36,7 +37,8 @@ class Reference:
         resize: how images got that size.
         features: name of the net.
         weights: hash of the net's weights.
-        images: hash of the numbers of images and of some of their pixels; another when the files change.
+        images: hash of the number of images, of some of their pixels, and of the names and sizes of their
+            files where they are files of their own; another when these change.
     """
 
     data: Any
@@ -67,7 +69,8 @@ def describe_reference(
         count: how many of its images count.
         net: whose features are taken.
     """
-    digest = hashlib.sha256(str(count).encode())
+    mark = dataset.mark() if isinstance(dataset, AnnotatedImages) else ""
+    digest = hashlib.sha256(f"{count}{mark}".encode())
     first = dataset[0]["image"]
     for number in range(_PROBES):
         image = dataset[number * (count - 1) // (_PROBES - 1)]["image"]
