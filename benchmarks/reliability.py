@@ -118,7 +118,12 @@ The bounds are arguments, in a configuration as a callback that takes the place 
         - class_path: regvq.training.callbacks.CollapseGuard
           init_args: {perplexity: 1.0}      # looks for nothing
         - class_path: regvq.training.callbacks.DivergenceGuard
-          init_args: {factor: 100, patience: 50}""",
+          init_args: {factor: 100, patience: 50}
+
+`--config trainer/collapse-allowed` is the first of the two. `regvq compare` puts it below the files
+of every row: there a codebook that collapses is a result, so its training goes on to the end and is
+measured, and its perplexity tells. A row that gives a guard with a perplexity of its own is held to
+that; NaN or a loss that explodes fails a row as it fails any training.""",
     ),
 }
 """Title and promise of every kind."""

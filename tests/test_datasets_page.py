@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from regvq import configs
-from regvq.data import layouts
+from regvq.data import hugging_face, layouts
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import VectorQuantizer
@@ -24,8 +24,23 @@ from tests.support.miniatures import MINIATURES
 PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
 KINDS = [kind for kind in vars(layouts).values() if isinstance(kind, type) and hasattr(kind, "tree")]
 GENERATORS = {"autoregressive": AutoregressiveGenerator, "diffusion": DiscreteDiffusionGenerator}
-WRITTEN = {"ade20k": "ade20k", "celeba-hq": "celeba-mask-hq", "cub200": "cub-200", "coco": "coco-captions"}
+WRITTEN = {
+    "ade20k": "ade20k",
+    "camvid": "camvid",
+    "celeba-hq": "celeba-mask-hq",
+    "class-folders": "class-folders",
+    "coco": "coco-captions",
+    "cub200": "cub-200",
+    "imagenet": "imagenet",
+}
 """Which miniature stands for the data of a command."""
+ONE_STEP = [
+    "--data.workers=0",
+    "--trainer.accelerator=cpu",
+    "--trainer.precision=32",
+    "--trainer.max_steps=1",
+    "--trainer.val_check_interval=1",
+]
 # The paper's widths and batches, in little; everything else is as the page has it.
 SMALL = [
     "--model.generator.init_args.dim=16",
@@ -34,11 +49,7 @@ SMALL = [
     "--model.generator.init_args.hidden=32",
     "--model.samples=false",
     "--data.batch_size=1",
-    "--data.workers=0",
-    "--trainer.accelerator=cpu",
-    "--trainer.precision=32",
-    "--trainer.max_steps=1",
-    "--trainer.val_check_interval=1",
+    *ONE_STEP,
 ]
 
 
@@ -50,7 +61,8 @@ def commands(name: str) -> list[list[str]]:
 
 def test_every_tree_is_the_one_that_is_read() -> None:
     trees = re.findall(r"```text\n(.*?)\n```", PAGE, flags=re.DOTALL)
-    assert sorted(trees) == sorted(kind.tree for kind in KINDS if kind is not layouts.LayoutData)
+    published = [kind.tree for kind in KINDS if kind is not layouts.LayoutData]
+    assert sorted(trees) == sorted([*published, hugging_face.TREE])
 
 
 def test_every_configuration_of_data_is_in_the_table() -> None:
@@ -96,20 +108,29 @@ def test_data_of_one_s_own_trains(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))  # counts of shards are kept there
     prepare(tmp_path)
-    small = [
-        "--data.batch_size=2",
-        "--data.workers=0",
-        "--trainer.max_steps=1",
-        "--trainer.val_check_interval=1",
-    ]
-    tokenizer = tokenizer_cli([*words, *small])
+    tokenizer = tokenizer_cli([*words, *ONE_STEP, "--data.batch_size=2"])
+    assert tokenizer.downsampling == 4
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_tokenizer_trains_on_every_published_data_set(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (words,) = (words for words in commands("fit-tokenizer") if f"data/{name}" in words)
+    monkeypatch.chdir(tmp_path)
+    root = words[words.index("--data.dataset.init_args.root") + 1]
+    MINIATURES[WRITTEN[name]].write(tmp_path / root.removesuffix("/coco"))
+    # The paper's widths and sizes in little; the weights of its feature net are the user's.
+    words = [re.sub(r"backbone/\S+", "backbone/tiny", word) for word in words]
+    words = [re.sub(r"objective/\S+", "objective/l1", word) for word in words]
+    own = ["--data.dataset.init_args.size=16", "--data.batch_size=2"]
+    tokenizer = tokenizer_cli([*words, *ONE_STEP, *own])
     assert tokenizer.downsampling == 4
 
 
 def test_the_paper_s_tokenizer_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = next(words for words in commands("fit-tokenizer") if "data/ade20k" in words)
     monkeypatch.chdir(tmp_path)
-    # The weights of its feature net are the user's.
     words = [word.replace("objective/paper", "objective/l1") for word in words]
     with quiet():
         cli = TokenizerCLI(resolve([*words, "--trainer.accelerator=cpu"]))

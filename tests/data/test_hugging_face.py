@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from regvq.data import HuggingFaceData
+from regvq.data.hugging_face import TREE
 from regvq.errors import RegvqError
 
 
@@ -106,6 +107,19 @@ def test_a_damaged_row_is_skipped_and_named(tmp_path: Path) -> None:
     assert names[0].endswith(f"of {tmp_path}")
 
 
+@pytest.mark.parametrize("file", ["state.json", "dataset_info.json", "data-00000-of-00001.arrow"])
+def test_a_folder_that_was_saved_by_half_is_told_with_its_tree(file: str, tmp_path: Path) -> None:
+    path = save(tmp_path, 0, train=4, validation=3) / "validation" / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RegvqError, match="not all of it") as caught:
+        read(tmp_path).val()
+    assert TREE in str(caught.value)
+    path.unlink()
+    with pytest.raises(RegvqError, match=f"validation/{file}"):
+        read(tmp_path).val()
+
+
 def test_a_missing_column_folder_or_package_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,8 +127,10 @@ def test_a_missing_column_folder_or_package_is_a_sentence(
     with pytest.raises(RegvqError, match="has no column 'picture', but image, mask, label, text"):
         read(tmp_path / "data", image="picture").train(seed=0)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RegvqError, match="save_to_disk"):
-        read(tmp_path / "empty").train(seed=0)
+    for folder in (tmp_path / "empty", tmp_path / "nothing"):
+        with pytest.raises(RegvqError, match=rf"{folder} is no folder .* save_to_disk") as caught:
+            read(folder).train(seed=0)
+        assert TREE in str(caught.value)
     with pytest.raises(RegvqError, match="single image"):
         read(save(tmp_path / "one", 1)).train(seed=0)
     monkeypatch.setitem(sys.modules, "datasets", None)

@@ -16,11 +16,12 @@ from regvq.evaluation.distributions import (
     ENOUGH,
     FeatureCollector,
     FeatureSet,
+    bias_of_pairs,
+    bias_of_samples,
     distribution_measurements,
     features_of,
     few_images,
     frechet,
-    frechet_bias,
 )
 from regvq.nets import InceptionFeatures, OfflineFeatures
 
@@ -124,6 +125,19 @@ def test_precision_and_recall_of_what_is_apart_and_of_what_is_the_same() -> None
         assert values(found, ["precision", "recall"]) == expected
 
 
+def test_precision_and_recall_by_hand() -> None:
+    # Balls reach to the third nearest of the own set, here the farthest: 3, 2, 2 and 3 around the first,
+    # 28.5, 18.5, 18.5 and 28.5 around the other. One of the other set is in a ball of the first, all of
+    # the first are in a ball of the other.
+    line = torch.tensor([[1.0, 0.0]])
+    real, other = (torch.tensor([x]).T * line for x in ([0.0, 1.0, 2.0, 3.0], [1.5, 10.0, 20.0, 30.0]))
+    names = ["precision", "recall"]
+    found = distribution_measurements(OfflineFeatures(), FeatureSet(other), FeatureSet(real))
+    assert values(found, names) == [0.25, 1.0]
+    found = distribution_measurements(OfflineFeatures(), FeatureSet(real), FeatureSet(other))
+    assert values(found, names) == [1.0, 0.25]
+
+
 def test_the_score_of_certain_and_even_predictions_is_their_number() -> None:
     logits = 50 * torch.eye(4).repeat_interleave(25, 0)
     rows = torch.randn(100, 3)
@@ -148,13 +162,29 @@ def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
     # Two sets of one distribution: all of their distance is bias.
     rows = torch.randn(2, 600, 40, generator=generator)
     measured = frechet(FeatureSet(rows[0]), FeatureSet(rows[1]))
-    told = frechet_bias(600, FeatureSet(rows[0]))
-    assert told == pytest.approx(measured, rel=0.2)
+    assert bias_of_samples(600, FeatureSet(rows[0])) == pytest.approx(measured, rel=0.2)
     fewer = frechet(FeatureSet(rows[1, :150]), FeatureSet(rows[0]))
-    assert frechet_bias(150, FeatureSet(rows[0])) == pytest.approx(fewer, rel=0.25)
-    (note,) = few_images(600, FeatureSet(rows[0]))
-    assert f"{told:.3g}" in note
-    assert not few_images(ENOUGH, FeatureSet(torch.zeros(ENOUGH, 1)))
+    assert bias_of_samples(150, FeatureSet(rows[0])) == pytest.approx(fewer, rel=0.25)
+    assert bias_of_samples(150, FeatureSet(rows[0, :3])) is None
+
+
+def test_the_bias_of_reconstructions_is_about_the_one_there_is() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Noise, a shift and less contrast: the distance of infinitely many is known in closed form.
+    originals = torch.randn(400, 60, generator=generator)
+    images = 0.9 * originals + 0.3 * torch.randn(400, 60, generator=generator) + 0.05
+    exact = 60 * (0.05**2 + ((0.9**2 + 0.3**2) ** 0.5 - 1) ** 2)
+    measured = frechet(FeatureSet(images), FeatureSet(originals))
+    assert measured > 1.3 * exact
+    told = bias_of_pairs(FeatureSet(images), FeatureSet(originals))
+    assert told == pytest.approx(measured - exact, rel=0.2)
+    assert bias_of_pairs(FeatureSet(images[:3]), FeatureSet(originals[:3])) is None
+
+
+def test_few_images_are_a_note_with_their_number() -> None:
+    (note,) = few_images(ENOUGH - 1)
+    assert "2047 images, fewer than 2048" in note
+    assert few_images(ENOUGH) == []
 
 
 def test_one_image_has_no_distribution() -> None:

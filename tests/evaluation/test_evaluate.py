@@ -3,11 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from regvq.conditions import ClassLabel
+from regvq.data import FolderData
 from regvq.data.images import save_png
 from regvq.data.layouts import ClassFoldersData
 from regvq.data.scenes import ScenesData
@@ -19,7 +22,9 @@ from regvq.evaluation import (
     evaluate_reconstructions,
     evaluate_samples,
 )
+from regvq.evaluation.references import describe_reference, reference_features
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
+from regvq.losses import LPIPS, PerceptualLoss
 from regvq.metrics import FrechetDistance
 from regvq.model_folder import fingerprint
 from regvq.nets import DINOv2Features, IdentityBackbone, OfflineFeatures
@@ -66,6 +71,24 @@ def test_the_distance_is_that_of_the_streaming_metric(tokenizer: ImageTokenizer,
     assert found.value(f"Fréchet distance ({net.name})") == pytest.approx(float(metric.compute()), rel=1e-3)
 
 
+def test_the_perceptual_distance_is_the_mean_over_images_and_names_its_net(
+    tokenizer: ImageTokenizer, tmp_path: Path
+) -> None:
+    # Stands in for LPIPS, whose weights are the user's: the same calls on features that are here.
+    net = OfflineFeatures(seed=1)
+    loss = PerceptualLoss(net)
+    found = evaluate_reconstructions(
+        tokenizer, DATA, OfflineFeatures(), tmp_path, batch_size=7, lpips=cast(LPIPS, loss)
+    )
+    images = torch.stack([sample["image"] for sample in DATA.val()])
+    expected = loss(net(images), net(tokenizer.reconstruct(images).clamp(-1, 1)))
+    assert found.value(f"LPIPS ({net.name})") == pytest.approx(float(expected), rel=1e-5)
+    told = f"{net.name}, weights {net.weights_hash()}"
+    assert found.as_json()["subject"]["lpips"] == told
+    assert f"LPIPS: {told}" in found.table()
+    assert f"LPIPS: {told}" in found.markdown()
+
+
 def test_a_damaged_reference_is_computed_anew(tokenizer: ImageTokenizer, tmp_path: Path) -> None:
     first = evaluate_reconstructions(tokenizer, DATA, OfflineFeatures(), tmp_path)
     (cached,) = tmp_path.iterdir()
@@ -73,6 +96,29 @@ def test_a_damaged_reference_is_computed_anew(tokenizer: ImageTokenizer, tmp_pat
     cached.write_bytes(whole[:100])
     assert exact(evaluate_reconstructions(tokenizer, DATA, OfflineFeatures(), tmp_path)) == exact(first)
     assert cached.read_bytes() == whole
+
+
+@pytest.mark.filterwarnings("ignore:cannot read:UserWarning")
+def test_a_cached_reference_says_what_it_is_and_what_could_not_be_read(tmp_path: Path) -> None:
+    for number, sample in enumerate(DATA.val()):
+        save_png(sample["image"], tmp_path / "data" / f"{number:02d}.png")
+    net, data = OfflineFeatures(), FolderData(str(tmp_path / "data"), 16, val_share=0.5).val()
+    broken = data.records[3].image
+    broken.write_bytes(broken.read_bytes()[:60])
+    reference = describe_reference({"class_path": "Folder"}, data, "val", len(data), net)
+    told: list[set[str]] = [set(), set()]
+    first, again = (
+        reference_features(tmp_path / "cache", reference, net, data, range(len(data)), 4, 0, names)
+        for names in told
+    )
+    assert torch.equal(first.rows, again.rows)
+    assert told == [{str(broken)}] * 2
+    (cached,) = (tmp_path / "cache").iterdir()
+    with safe_open(cached, "pt") as file:
+        facts = json.loads(file.metadata()["reference"])
+    assert (facts["data"], facts["count"], facts["size"]) == ({"class_path": "Folder"}, len(data), [16, 16])
+    assert facts["resize"].startswith("bicubic, antialiased")
+    assert (facts["features"], facts["weights"]) == (net.name, net.weights_hash())
 
 
 @pytest.mark.filterwarnings("ignore:cannot read:UserWarning")
@@ -98,6 +144,22 @@ def test_other_images_count_or_net_are_another_reference(tokenizer: ImageTokeniz
     for data, count in ((DATA, None), (DATA, 12), (ScenesData(16, 8, 21), None)):
         evaluate_reconstructions(tokenizer, data, OfflineFeatures(), tmp_path, count=count)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_any_other_file_is_another_reference(tmp_path: Path) -> None:
+    for number, sample in enumerate(DATA.val()):
+        save_png(sample["image"], tmp_path / f"{number:02d}.png")
+
+    def key() -> str:
+        data = FolderData(str(tmp_path), 16, val_share=0.9).val()
+        return describe_reference("Folder", data, "val", len(data), OfflineFeatures()).key
+
+    files = [record.image for record in FolderData(str(tmp_path), 16, val_share=0.9).val().records]
+    before, probed = key(), {number * (len(files) - 1) // 7 for number in range(8)}
+    (unseen, *_) = set(range(len(files))) - probed
+    save_png(torch.zeros(3, 24, 16), files[unseen])
+    assert key() != before
+    assert key() == key()
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
@@ -129,6 +191,7 @@ def test_samples_are_judged_under_the_validation_s_conditions(
     assert found[0].reference.count == 20
     assert found[0].images == 12
     assert found[0].value("bits per token") > 1
+    assert found[0].measurements[0].bias > 0
     assert max(seen) == 12
     assert found[0].subject["options"]["seed"] == 3
     assert found[0].subject["fingerprint"] == fingerprint(generator)
@@ -155,6 +218,11 @@ def test_what_is_written_names_net_weights_and_images(tokenizer: ImageTokenizer,
     assert content["reference"]["resize"] == "none"
     assert content["reference"]["data"]["class_path"] == "regvq.data.scenes.ScenesData"
     assert {one["name"] for one in content["figures"]} >= {"PSNR", "SSIM", "perplexity", "codebook usage"}
+    distance = next(one for one in content["figures"] if one["name"].startswith("Fréchet"))
+    assert 0 <= distance["bias"] < distance["value"]
+    told = f"about {distance['bias']:.3g} of the {distance['name']} is bias that so few images cause"
+    for text in (found.table(), paths[1].read_text(), *content["notes"][-1:]):
+        assert told in text
     for text in (found.table(), paths[1].read_text()):
         assert "fewer than 2048" in text
         assert net.weights_hash() in text

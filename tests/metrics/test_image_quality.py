@@ -48,6 +48,15 @@ def test_ssim_is_one_for_the_same_image_and_less_for_another() -> None:
     assert float(other.compute()) < 0.95
 
 
+def test_ssim_of_two_even_images_by_hand() -> None:
+    images, others = torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), -0.25)
+    metric = SSIM()
+    metric.update(images, others)
+    # No variance: what is left is that of the means, with C = (0.01 * 2)^2 for the range of 2.
+    expected = (2 * 0.5 * -0.25 + 4e-4) / (0.5**2 + 0.25**2 + 4e-4)
+    assert float(metric.compute()) == pytest.approx(expected, abs=1e-5)
+
+
 def test_ssim_takes_the_range_as_two() -> None:
     images, others = torch.rand(2, 3, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16) * 2 - 1
     metric = SSIM()

@@ -76,27 +76,27 @@ def text(path: Path, content: str) -> Path:
 
 
 def ade20k(root: Path) -> list[Path]:
-    base, needed = root / "ADEChallengeData2016", []
+    base, needed, images = root / "ADEChallengeData2016", [], []
     for name, part, count in (("train", "training", 3), ("val", "validation", 2)):
         for number in range(1, count + 1):
             stem = f"ADE_{name}_{number:08d}"
-            picture(base / "images" / part / f"{stem}.jpg")
+            images.append(picture(base / "images" / part / f"{stem}.jpg"))
             needed.append(label_png(base / "annotations" / part / f"{stem}.png", 2, 0))
     table = [
         "Idx\tRatio\tTrain\tVal\tStuff\tName",
         "1\t0.2\t9\t8\t1\twall",
         "2\t0.1\t6\t5\t1\tbuilding, edifice",
     ]
-    return [*needed, text(base / "objectInfo150.txt", "\n".join(table))]
+    return [*needed, *images, text(base / "objectInfo150.txt", "\n".join(table))]
 
 
 def camvid(root: Path) -> list[Path]:
-    needed = []
+    needed, images = [], []
     for split, count in (("train", 3), ("val", 2)):
         for number in range(count):
-            picture(root / "CamVid" / split / f"{number:05d}.png")
+            images.append(picture(root / "CamVid" / split / f"{number:05d}.png"))
             needed.append(label_png(root / "CamVid" / f"{split}annot" / f"{number:05d}.png", 3, 11))
-    return needed
+    return [*needed, *images]
 
 
 def celeba(root: Path) -> list[Path]:

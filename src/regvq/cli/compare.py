@@ -5,7 +5,8 @@ if it says so times the values of one swept argument, and a generator on the tok
 behind it are those of every tokenizer's training, e.g. --trainer.max_steps=200, with "generator." in
 front of every generator's, e.g. --generator.trainer.max_steps=200, and --config data/folder changes the
 data of all. Every training is kept in --output as it comes: a run that was cut short goes on where it
-stopped, one that fails does not lose the others, and changed settings are trained anew.
+stopped, one that fails does not lose the others, one whose codebook collapses is measured all the same,
+and changed settings are trained anew.
 
 Example:
   regvq compare comparison/main --output runs/main --jobs 2

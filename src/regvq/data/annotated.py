@@ -1,5 +1,6 @@
 """Images in files, with what is known of each: the one data set behind every layout on disk."""
 
+import hashlib
 import re
 import warnings
 from abc import abstractmethod
@@ -87,6 +88,10 @@ class RecordSource(Sequence[Record]):
         """All indices in an order in which an epoch may read them."""
         return rng.permutation(len(self))
 
+    def mark(self) -> str:
+        """A text that changes with the images, as far as that can be told without reading them."""
+        return ""
+
 
 class RecordList(RecordSource):
     """Records that are all there.
@@ -103,6 +108,13 @@ class RecordList(RecordSource):
 
     def read(self, index: int) -> Record:
         return self._records[index]
+
+    def mark(self) -> str:
+        """Hash of the names and sizes of the files."""
+        digest = hashlib.sha256()
+        for record in self._records:
+            digest.update(f"{record.name}\0{_bytes_of(record.image)}\0".encode())
+        return digest.hexdigest()
 
 
 class AnnotatedImages(ImageDataset):
@@ -173,6 +185,10 @@ class AnnotatedImages(ImageDataset):
     def permutation(self, rng: np.random.Generator) -> np.ndarray:
         """The order of an epoch; see ``RecordSource``."""
         return self.records.permutation(rng)
+
+    def mark(self) -> str:
+        """Changes with the images; see ``RecordSource``."""
+        return self.records.mark()
 
     def sample(self, item: int, rng: np.random.Generator) -> Sample:
         """See the class."""
@@ -252,6 +268,12 @@ def check_size(size: int) -> None:
     """Refuses crops of no pixel."""
     if size < 1:
         raise RegvqError(f"size is {size}: give crops of at least 1 pixel")
+
+
+def _bytes_of(image: Path | bytes) -> int:
+    if isinstance(image, bytes):
+        return len(image)
+    return image.stat().st_size if image.is_file() else -1
 
 
 def _labels_of(record: Record, image: Tensor) -> Tensor | None:

@@ -11,6 +11,12 @@ from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, RecordS
 from regvq.data.label_files import EncodedMap
 from regvq.errors import RegvqError
 
+TREE = """\
+dataset_dict.json                              (where there are several splits)
+train/dataset_info.json, state.json            (of a single split: without the folder)
+train/data-00000-of-00001.arrow ...
+validation/..."""
+"""How the files should lie, for people."""
 _VALIDATION = ("validation", "val", "valid", "test")
 
 
@@ -200,5 +206,6 @@ def _load(root: str) -> Any:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise RegvqError(
-            f"{root} is no folder that datasets has saved with save_to_disk ({reason}): save it there first"
+            f"{root} is no folder that datasets has saved with save_to_disk, or not all of it ({reason}): "
+            f"save it there once more. It should look like this:\n{TREE}"
         ) from None

@@ -36,6 +36,10 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, rows: Tensor) -> "FeatureSet":
+        """The features of some of the images, without their logits."""
+        return FeatureSet(self.rows[rows])
+
     @property
     def gaussian(self) -> tuple[Tensor, Tensor]:
         """Mean ``[F]`` and covariance ``[F, F]``, float64."""
@@ -103,7 +107,7 @@ def frechet(one: FeatureSet, other: FeatureSet) -> float:
     return float(frechet_distance(*one.gaussian, *other.gaussian))
 
 
-def frechet_bias(images: int, reference: FeatureSet) -> float:
+def bias_of_samples(images: int, reference: FeatureSet) -> float | None:
     """About how much of a Fréchet distance comes from the number of images alone, at least 0.
 
     Two halves of one set should be at distance 0. What is between them instead is what so few images cost:
@@ -112,15 +116,35 @@ def frechet_bias(images: int, reference: FeatureSet) -> float:
 
     Args:
         images: number of images that are compared with the reference, drawn independently of it.
-        reference: the real images; infinite where they are fewer than four.
+        reference: the real images; where they are fewer than four, nothing can be said.
     """
-    order = torch.randperm(len(reference), generator=torch.Generator().manual_seed(_SEED))
-    half = len(reference) // 2
-    if half < 2:
-        return float("inf")
-    halves = (FeatureSet(reference.rows[rows]) for rows in (order[:half], order[half : 2 * half]))
-    factor = frechet(*halves) * half / 2
+    if len(reference) < 4:
+        return None
+    one, other = _halves(len(reference))
+    factor = frechet(reference.part(one), reference.part(other)) * len(one) / 2
     return factor * (1 / images + 1 / len(reference))
+
+
+def bias_of_pairs(images: FeatureSet, originals: FeatureSet) -> float | None:
+    """The same for images made of the reference's own, which are not drawn independently of it.
+
+    As the bias falls with one over the number of pairs, half of them have twice of it: what two halves are
+    farther from their originals than all are, on average, is the bias of all.
+
+    Args:
+        images: the features of what was made, in the order of the originals.
+        originals: theirs; where they are fewer than four, nothing can be said.
+    """
+    if len(originals) < 4:
+        return None
+    parts = [frechet(images.part(rows), originals.part(rows)) for rows in _halves(len(originals))]
+    return max(0.0, sum(parts) / 2 - frechet(images, originals))
+
+
+def _halves(count: int) -> tuple[Tensor, Tensor]:
+    """Two random halves of the numbers below ``count``, always the same; of an odd number one is left."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(_SEED))
+    return order[: count // 2], order[count // 2 : 2 * (count // 2)]
 
 
 def require_library() -> None:
@@ -136,7 +160,11 @@ def require_library() -> None:
 
 
 def distribution_measurements(
-    net: FeatureNet, images: FeatureSet, reference: FeatureSet, kind: str = ""
+    net: FeatureNet,
+    images: FeatureSet,
+    reference: FeatureSet,
+    kind: str = "",
+    bias: float | None = None,
 ) -> list[Measurement]:
     """Distances of images to their reference, and what can be said of the images alone.
 
@@ -149,6 +177,7 @@ def distribution_measurements(
         images: what is judged.
         reference: the real images.
         kind: put before the names, e.g. ``"r"`` for reconstructions.
+        bias: about how much of the Fréchet distance is bias, where that must be said.
 
     Raises:
         RegvqError: torch-fidelity is not installed.
@@ -180,6 +209,7 @@ def distribution_measurements(
             f"{kind}FID" if is_inception else f"Fréchet distance ({net.name})",
             frechet(images, reference),
             -1,
+            bias=bias,
         ),
         Measurement(
             f"{kind}KID" if is_inception else f"kernel distance ({net.name})",
@@ -201,20 +231,8 @@ def distribution_measurements(
     return found
 
 
-def few_images(images: int, reference: FeatureSet) -> list[str]:
+def few_images(images: int) -> list[str]:
     """What to know of a Fréchet distance of so few images; nothing where there are enough."""
-    if min(images, len(reference)) >= ENOUGH:
-        return []
-    return [
-        f"{images} images against {len(reference)}, fewer than {ENOUGH}: if they are independent of one "
-        f"another, as samples are, the Fréchet distance is too high by about "
-        f"{frechet_bias(images, reference):.3g} (from what lies between two halves of the reference); "
-        "compare it only with figures of as many images"
-    ]
-
-
-def few_pairs(images: int) -> list[str]:
-    """The same for reconstructions of the reference's own images."""
     if images >= ENOUGH:
         return []
     return [

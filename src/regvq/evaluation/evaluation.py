@@ -42,14 +42,14 @@ class Evaluation:
         """The figures as aligned text, with what they were measured with below."""
         width = max(len(one.name) for one in self.measurements)
         rows = [f"{one.name:<{width}}  {one.arrow or ' '}  {one.text()}" for one in self.measurements]
-        return "\n".join([*rows, "", *self._facts(), *(f"Note: {note}" for note in self.notes)])
+        return "\n".join([*rows, "", *self._facts(), *(f"Note: {note}" for note in self._caveats())])
 
     def markdown(self) -> str:
         """The same as Markdown."""
         rows = [
             f"| {one.name} {one.arrow} | {one.text()} |".replace(" |", " |", 1) for one in self.measurements
         ]
-        facts = [f"- {fact}" for fact in (*self._facts(), *(f"Note: {note}" for note in self.notes))]
+        facts = [f"- {fact}" for fact in (*self._facts(), *(f"Note: {note}" for note in self._caveats()))]
         return "\n".join(["| figure | value |", "|---|---:|", *rows, "", *facts, ""])
 
     def as_json(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Evaluation:
             "images": self.images,
             "reference": {**asdict(self.reference), "size": list(self.reference.size)},
             "figures": [one.as_json() for one in self.measurements],
-            "notes": list(self.notes),
+            "notes": self._caveats(),
         }
 
     def save(self, folder: Path) -> list[Path]:
@@ -74,6 +74,15 @@ class Evaluation:
             write_bytes(path, content.encode())
         return list(contents)
 
+    def _caveats(self) -> list[str]:
+        """The notes, and how much of a figure so few images cause."""
+        biases = [
+            f"about {one.bias:.3g} of the {one.name} is bias that so few images cause"
+            for one in self.measurements
+            if one.bias is not None
+        ]
+        return [*self.notes, *biases]
+
     def _facts(self) -> list[str]:
         source = self.reference
         height, width = source.size
@@ -81,4 +90,5 @@ class Evaluation:
             f"{self.images} images against {source.count} {source.split} images of "
             f"{source.data['class_path'].rsplit('.', 1)[-1]}, {width} x {height} px ({source.resize})",
             f"features: {source.features}, weights {source.weights}",
+            *([f"LPIPS: {self.subject['lpips']}"] if "lpips" in self.subject else []),
         ]

@@ -17,6 +17,8 @@ class Measurement:
         spread: standard deviation over splits or subsets, where it has one.
         places: decimal places that are shown.
         exact: whether another run gives the same; speeds do not.
+        bias: about how much of the value is there because so few images were measured; none where that
+            need not be said.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Measurement:
     spread: float | None = None
     places: int = 4
     exact: bool = True
+    bias: float | None = None
 
     def text(self) -> str:
         """The number as people read it, with its spread and unit."""
@@ -51,4 +54,6 @@ class Measurement:
             content["spread"] = self.spread
         if not self.exact:
             content["exact"] = False
+        if self.bias is not None:
+            content["bias"] = self.bias
         return content

@@ -10,9 +10,11 @@ from torch import Tensor
 from regvq.configurable import describe
 from regvq.data import ImageData
 from regvq.evaluation.distributions import (
+    ENOUGH,
     FeatureCollector,
+    bias_of_pairs,
     distribution_measurements,
-    few_pairs,
+    few_images,
     joined,
     require_library,
 )
@@ -83,13 +85,18 @@ def evaluate_reconstructions(
     damaged = names_from_bytes(one["damaged"] for one in parts)
     originals = reference_features(cache, reference, net, dataset, places, batch_size, workers)
     rebuilt = joined(parts)
+    bias = bias_of_pairs(rebuilt, originals) if total < ENOUGH else None
     return Evaluation(
-        subject={"kind": "tokenizer", "fingerprint": fingerprint},
+        subject={"kind": "tokenizer", "fingerprint": fingerprint, **_perceptual(lpips)},
         reference=reference,
         images=total,
         measurements=[
-            *distribution_measurements(net, rebuilt, originals, "r"),
-            *([] if lpips is None else [Measurement("LPIPS (VGG-16)", _mean_lpips(parts), -1)]),
+            *distribution_measurements(net, rebuilt, originals, "r", bias),
+            *(
+                []
+                if lpips is None
+                else [Measurement(f"LPIPS ({lpips.features.name})", _mean_lpips(parts), -1)]
+            ),
             Measurement("PSNR", figures.psnr, 1, "dB", places=2),
             Measurement("SSIM", figures.ssim, 1, places=4),
             Measurement("codebook usage", 100 * figures.usage, 1, "%", places=1),
@@ -97,7 +104,7 @@ def evaluate_reconstructions(
             Measurement("bits per token", figures.bits_per_token, 0, places=3),
             *_speeds(tokenizer, next(image_batches(dataset, places[:batch_size], batch_size))),
         ],
-        notes=[*few_pairs(total), *damage_notes(damaged)],
+        notes=[*few_images(total), *damage_notes(damaged)],
     )
 
 
@@ -118,6 +125,13 @@ class _SummedLPIPS:
 
     def sums(self) -> Tensors:
         return {"lpips": self.total}
+
+
+def _perceptual(lpips: LPIPS | None) -> dict[str, str]:
+    """The net of the perceptual distance, where it is measured."""
+    if lpips is None:
+        return {}
+    return {"lpips": f"{lpips.features.name}, weights {lpips.features.weights_hash()}"}
 
 
 def _mean_lpips(parts: Sequence[Tensors]) -> float:

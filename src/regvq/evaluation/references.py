@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from regvq import ranks
 from regvq.data import Sample
+from regvq.data.annotated import AnnotatedImages
 from regvq.evaluation.distributions import FeatureSet, features_of, joined
 from regvq.evaluation.image_batches import image_batches
 from regvq.evaluation.parts import Tensors, in_parts, names_from_bytes, names_to_bytes
@@ -36,7 +37,8 @@ class Reference:
         resize: how images got that size.
         features: name of the net.
         weights: hash of the net's weights.
-        images: hash of the numbers of images and of some of their pixels; another when the files change.
+        images: hash of the number of images, of some of their pixels, and of the names and sizes of their
+            files where they are files of their own; another when these change.
     """
 
     data: Any
@@ -67,7 +69,8 @@ def describe_reference(
         count: how many of its images count.
         net: whose features are taken.
     """
-    digest = hashlib.sha256(str(count).encode())
+    mark = dataset.mark() if isinstance(dataset, AnnotatedImages) else ""
+    digest = hashlib.sha256(f"{count}{mark}".encode())
     first = dataset[0]["image"]
     for number in range(_PROBES):
         image = dataset[number * (count - 1) // (_PROBES - 1)]["image"]
@@ -115,34 +118,39 @@ def reference_features(
     found = _read(path)
     ranks.wait_for_all()  # else the first one writes what another has not yet looked for
     if found is not None:
-        return found
+        features, names = found
+        if damaged is not None:
+            damaged |= names
+        return features
 
     def part(numbers: Sequence[int]) -> Tensors:
-        names: set[str] = set()
+        met: set[str] = set()
         places = [items[number] for number in numbers]
-        images = image_batches(dataset, places, batch_size, workers, names)
-        return {**features_of(net, images).tensors(), "damaged": names_to_bytes(names)}
+        images = image_batches(dataset, places, batch_size, workers, met)
+        return {**features_of(net, images).tensors(), "damaged": names_to_bytes(met)}
 
     parts = in_parts(folder / f"{reference.key}.parts", len(items), part)
+    names = names_from_bytes(one["damaged"] for one in parts)
     if damaged is not None:
-        damaged |= names_from_bytes(one["damaged"] for one in parts)
+        damaged |= names
     features = joined(parts)
     if ranks.rank() == 0:
         tensors = {"rows": features.rows.contiguous()}
         if features.logits is not None:
             tensors["logits"] = features.logits.contiguous()
-        write_bytes(path, save(tensors, {"reference": json.dumps(asdict(reference))}))
+        facts = {"reference": json.dumps(asdict(reference)), "damaged": json.dumps(sorted(names))}
+        write_bytes(path, save(tensors, facts))
     return features
 
 
-def _read(path: Path) -> FeatureSet | None:
+def _read(path: Path) -> tuple[FeatureSet, set[str]] | None:
+    """The features that a file holds, and the names of the images that could not be read for them."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
-            names = set(file.keys())
-            return FeatureSet(
-                file.get_tensor("rows"), file.get_tensor("logits") if "logits" in names else None
-            )
+            logits = file.get_tensor("logits") if "logits" in set(file.keys()) else None
+            damaged = (file.metadata() or {}).get("damaged", "[]")
+            return FeatureSet(file.get_tensor("rows"), logits), set(json.loads(damaged))
     except (SafetensorError, OSError, RuntimeError):
         return None

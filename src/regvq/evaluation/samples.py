@@ -15,7 +15,9 @@ from regvq.configurable import describe
 from regvq.data import ImageData, Sample
 from regvq.data.base import size_of
 from regvq.evaluation.distributions import (
+    ENOUGH,
     FeatureCollector,
+    bias_of_samples,
     distribution_measurements,
     few_images,
     joined,
@@ -125,12 +127,14 @@ def evaluate_samples(
     usage.sync_on_compute = False  # the parts of all processes are here
     usage.update(torch.cat([one["codes"] for one in parts]))
     statistics = usage.compute()
+    fewest = min(total, len(originals))
+    bias = bias_of_samples(total, originals) if fewest < ENOUGH else None
     return Evaluation(
         subject=subject,
         reference=reference,
         images=total,
         measurements=[
-            *distribution_measurements(net, joined(parts), originals),
+            *distribution_measurements(net, joined(parts), originals, bias=bias),
             Measurement("bits per token", float(summed(parts, "bits")) / total, -1, places=3),
             Measurement("codebook usage", 100 * float(statistics["usage"]), 1, "%", places=1),
             Measurement(
@@ -140,7 +144,7 @@ def evaluate_samples(
                 "sampling", total / float(summed(parts, "seconds")), 1, "images/s", places=2, exact=False
             ),
         ],
-        notes=[*few_images(total, originals), *damage_notes(damaged)],
+        notes=[*few_images(fewest), *damage_notes(damaged)],
     )
 
 

@@ -106,7 +106,7 @@ class TokenizerMeter:
             ssim=float(values["ssim"]),
             usage=float(values["usage"]["usage"]),
             perplexity=float(values["usage"]["perplexity"]),
-            counts=values["usage"]["counts"].clone(),
+            counts=values["usage"]["counts"].flatten().clone(),
             images=self._images,
         )
 

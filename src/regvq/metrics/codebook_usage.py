@@ -42,7 +42,10 @@ class CodebookUsage(Metric):
         self.counts += counts
 
     def compute(self) -> dict[str, Tensor]:
-        """``counts`` [N] int64, ``usage`` in [0, 1] and ``perplexity`` in [1, N], float64 scalars."""
+        """``counts`` [N] int64, ``usage`` in [0, 1] and ``perplexity`` in [1, N], float64 scalars.
+
+        Of a single code torchmetrics makes the counts a scalar.
+        """
         exact = self.counts.double()
         return {
             "counts": self.counts,

@@ -96,7 +96,7 @@ class TokenizerTraining(ModelTraining):
 
     def histograms(self) -> dict[str, Tensor]:
         """Every token by the rank of its code, the most used code first: a bar is a share of the tokens."""
-        counts = self.codebook_usage.compute()["counts"].sort(descending=True).values.cpu()
+        counts = self.codebook_usage.compute()["counts"].flatten().sort(descending=True).values.cpu()
         return {"code_usage": torch.arange(len(counts)).repeat_interleave(counts)}
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -95,6 +95,33 @@ def test_the_archive_s_own_folder_may_be_the_root(miniature: Miniature, tmp_path
     assert len(inner.records("train")) == len(miniature.data(tmp_path).records("train"))
 
 
+@pytest.mark.parametrize(
+    "table", ["images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"]
+)
+@pytest.mark.parametrize("kept", ["without its last line", "cut in its last line"])
+def test_a_table_of_birds_that_was_cut_short_is_named(table: str, kept: str, tmp_path: Path) -> None:
+    MINIATURES["cub-200"].write(tmp_path)
+    path = tmp_path / "CUB_200_2011" / table
+    *lines, last = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, *([last.split()[0]] if kept.startswith("cut") else [])]))
+    with pytest.raises(RegvqError, match=table) as caught:
+        CUB200Data(str(tmp_path)).train(seed=0)
+    assert CUB200Data.tree in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["coco-captions", "coco-panoptic", "coco-stuff"])
+@pytest.mark.parametrize("content", ["[]", '{"images": []}', '{"images": [], "anno'])
+def test_annotations_of_another_kind_or_cut_short_are_named(
+    name: str, content: str, tmp_path: Path
+) -> None:
+    miniature = MINIATURES[name]
+    (path,) = (file for file in miniature.write(tmp_path) if "train2017.json" in file.name)
+    path.write_text(content)
+    with pytest.raises(RegvqError, match=path.name) as caught:
+        miniature.data(tmp_path).train(seed=0)
+    assert miniature.kind.tree in str(caught.value)
+
+
 def test_a_face_may_lack_any_part_but_not_all(tmp_path: Path) -> None:
     miniature = MINIATURES["celeba-mask-hq"]
     miniature.write(tmp_path)

@@ -84,6 +84,7 @@ def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
     assert " ± " in text
     assert text.count("**") >= 2 * 3
     assert "Fewer than three seeds: exploratory" in text
+    assert "Bias that so few images cause: about " in text
     assert "- Failed: a training failed" in text
     with Image.open(paths[1]) as image:
         assert image.width > 600
@@ -128,6 +129,9 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
     assert "| vq | 2 | 2.0000 ± 1.4142 | **21.00 ± 1.41** |" in text
     assert "| fsq | 2 | **1.5000 ± 0.0000** | 20.50 ± 0.00 |" in text
     assert "- Budget: backbone/tiny, max_steps 5; " in text
+    assert "Not the same for all" not in text
+    rows[0]["budget"][2] = "max_steps 6"
+    assert "- Not the same for all: max_steps 6, max_steps 5.\n" in markdown(comparison, rows, [])
 
 
 def test_the_budget_is_what_was_trained_with() -> None:

@@ -1,7 +1,6 @@
 """ADE20K in the form of the scene parsing challenge."""
 
 from regvq.data.annotated import Record, Split
-from regvq.data.label_files import LabelPng
 from regvq.data.layouts.base import LayoutData
 
 _FOLDERS: dict[Split, str] = {"train": "training", "val": "validation"}
@@ -36,8 +35,5 @@ ADEChallengeData2016/
 
     def records(self, split: Split) -> list[Record]:
         """Photographs with their label maps."""
-        images = self.images_in(self.base / "images" / _FOLDERS[split])
-        maps = self.base / "annotations" / _FOLDERS[split]
-        records = [Record(image, labels=LabelPng(maps / f"{image.stem}.png")) for image in images]
-        self.require_all(maps / f"{image.stem}.png" for image in images)
-        return records
+        part = _FOLDERS[split]
+        return self.with_maps(self.base / "images" / part, self.base / "annotations" / part)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, Split
 from regvq.data.images import SUFFIXES
+from regvq.data.label_files import LabelPng
 from regvq.errors import RegvqError
 
 
@@ -111,6 +112,21 @@ class LayoutData(AnnotatedData):
             raise self.incomplete(
                 f"{len(missing):,} of {len(wanted):,} files are missing, first {missing[0]}"
             )
+
+    def with_maps(self, images: Path, maps: Path) -> list[Record]:
+        """The images of a folder with their label maps, PNGs of the same names in another folder.
+
+        Raises:
+            RegvqError: an image lacks its map or a map its image, as where an archive was unpacked by half;
+                names the first and counts them.
+        """
+        found = self.images_in(images)
+        wanted = {image.stem: maps / f"{image.stem}.png" for image in found}
+        self.require_all(wanted.values())
+        mapped = {Path(name).stem for name in names_in(maps) if name.endswith(".png") and name[0] != "."}
+        alone = sorted(mapped - wanted.keys())
+        self.require_all([*found, *(images / f"{stem}{found[0].suffix}" for stem in alone)])
+        return [Record(image, labels=LabelPng(wanted[image.stem])) for image in found]
 
     def lines(self, path: Path) -> list[str]:
         """The lines of a text file that are not empty.

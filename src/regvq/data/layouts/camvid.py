@@ -1,7 +1,6 @@
 """CamVid in the form that SegNet's tutorial gave it."""
 
 from regvq.data.annotated import Record, Split
-from regvq.data.label_files import LabelPng
 from regvq.data.layouts.base import LayoutData
 
 CAMVID_LABELS = (
@@ -43,7 +42,4 @@ CamVid/
 
     def records(self, split: Split) -> list[Record]:
         """Frames with their label maps."""
-        images = self.images_in(self.base / split)
-        maps = self.base / f"{split}annot"
-        self.require_all(maps / f"{image.stem}.png" for image in images)
-        return [Record(image, labels=LabelPng(maps / f"{image.stem}.png")) for image in images]
+        return self.with_maps(self.base / split, self.base / f"{split}annot")

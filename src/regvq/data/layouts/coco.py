@@ -14,6 +14,12 @@ from regvq.data.layouts.base import LayoutData
 from regvq.errors import RegvqError
 
 LabelMaps = Literal["none", "panoptic", "stuff"]
+_PARTS = {
+    "captions": ("images", "annotations"),
+    "panoptic": ("images", "annotations", "categories"),
+    "stuff": ("images", "categories"),
+}
+"""What is read of each kind of annotations."""
 _YEARS: dict[Split, str] = {"train": "train2017", "val": "val2017"}
 
 
@@ -148,6 +154,10 @@ coco/
     def _json(self, kind: str, split: Split) -> Any:
         path = self.require(self.base / "annotations" / f"{kind}_{_YEARS[split]}.json")
         try:
-            return json.loads(path.read_bytes())
+            content = json.loads(path.read_bytes())
         except ValueError as error:
             raise self.incomplete(f"{path} cannot be read ({error}): its archive was cut short") from None
+        missing = [part for part in _PARTS[kind] if not isinstance(content, dict) or part not in content]
+        if missing:
+            raise self.incomplete(f"{path} has no {missing[0]!r}, so it holds no {kind} of COCO")
+        return content

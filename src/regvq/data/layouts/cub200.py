@@ -33,10 +33,20 @@ cvpr2016_cub/text_c10/             (or text_c10/ beside CUB_200_2011 or in it)
 
     def records(self, split: Split) -> list[Record]:
         """Birds with their kind and their sentences."""
-        files, kinds = self._table("images.txt"), self._table("image_class_labels.txt")
-        trains = self._table("train_test_split.txt")
+        files, kinds, trains = map(
+            self._table, ("images.txt", "image_class_labels.txt", "train_test_split.txt")
+        )
+        for name, table in (("image_class_labels.txt", kinds), ("train_test_split.txt", trains)):
+            if table.keys() != files.keys():
+                raise self.incomplete(
+                    f"{self.base / name} has {len(table):,} lines and images.txt {len(files):,}: one of "
+                    "them was cut short"
+                )
+        unnamed = sorted(set(kinds.values()) - self._table("classes.txt").keys())
+        if unnamed:
+            raise self.incomplete(f"{self.base / 'classes.txt'} does not name the class {unnamed[0]}")
         wanted = "1" if split == "train" else "0"
-        chosen = [key for key in files if trains.get(key) == wanted]
+        chosen = [key for key in files if trains[key] == wanted]
         images = {key: self.base / "images" / files[key] for key in chosen}
         texts = {key: self._texts / Path(files[key]).with_suffix(".txt") for key in chosen}
         self.require_all(images.values())
@@ -54,6 +64,6 @@ cvpr2016_cub/text_c10/             (or text_c10/ beside CUB_200_2011 or in it)
         return found[0] if found else self.require(self.base.parent / "text_c10")
 
     def _table(self, name: str) -> dict[str, str]:
-        """The rest of every line by its first word."""
+        """The rest of every line by its first word; without lines of one word, which were cut short."""
         rows = [line.partition(" ") for line in self.lines(self.base / name)]
-        return {key: value.strip() for key, _, value in rows}
+        return {key: value.strip() for key, _, value in rows if value.strip()}

@@ -147,6 +147,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
     found = evaluate_reconstructions(tokenizer, data, net, cache, count=cell.count)
     figures = _figures(found)
     better = {one.name: one.better for one in found.measurements}
+    bias = _biases(found)
     notes = [*([instead] if instead else []), *found.notes]
     if cell.generator is not None:
         start = time.perf_counter()
@@ -158,6 +159,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
         )
         figures |= {f"samples: {name}": value for name, value in _figures(sampled).items()}
         better |= {f"samples: {one.name}": one.better for one in sampled.measurements}
+        bias |= {f"samples: {name}": value for name, value in _biases(sampled).items()}
         notes += [f"Samples: {note}" for note in sampled.notes]
     return {
         "row": cell.row,
@@ -165,6 +167,7 @@ def _run(cell: Cell, folder: Path, cache: Path) -> Row:
         "seed": cell.seed,
         "figures": figures,
         "better": better,
+        "bias": bias,
         "reference": found.as_json()["reference"],
         "images": found.images,
         "budget": cell.tokenizer.budget(),
@@ -178,10 +181,14 @@ def _figures(found: Evaluation) -> dict[str, float]:
     return {one.name: one.value for one in found.measurements if one.exact}
 
 
+def _biases(found: Evaluation) -> dict[str, float]:
+    return {one.name: one.bias for one in found.measurements if one.bias is not None}
+
+
 def _tokenizer(cell: Cell, path: Path) -> ImageTokenizer:
     if _can_resume(RunFolder(path, "tokenizer")):
         return tokenizer_cli([f"--output={path}", "--resume"])
-    # A row that collapses is a result. Below the row's own files, which may give other callbacks.
+    # A row that collapses is a result. Below the row's own files, which may give a guard of their own.
     stacked = ("trainer/collapse-allowed", *cell.tokenizer.configs)
     return train_tokenizer(stacked, path, cell.tokenizer.overrides(cell.seed))
 

@@ -149,6 +149,8 @@ def _facts(rows: Sequence[Row]) -> list[str]:
     source = first["reference"]
     seconds = [row["seconds"]["tokenizer"] for row in rows]
     budget = [item for item in first["budget"] if all(item in row["budget"] for row in rows)]
+    own = [item for row in rows for item in row["budget"] if item not in budget and _is_of_all(item)]
+    uneven = [f"- Not the same for all: {', '.join(dict.fromkeys(own))}."] if own else []
     sampled = [item for item in first.get("generator_budget", ()) if item not in budget]
     generators = [f"- Generators, where it differs: {', '.join(sampled)}."] if sampled else []
     few = "" if min(map(len, grouped(rows).values())) >= 3 else " Fewer than three seeds: exploratory."
@@ -156,8 +158,26 @@ def _facts(rows: Sequence[Row]) -> list[str]:
         f"Mean over seeds ± standard deviation, best mean in bold.{few}",
         "",
         f"- Budget: {', '.join(budget)}; {min(seconds):.0f} to {max(seconds):.0f} s a tokenizer.",
+        *uneven,
         *generators,
         f"- {first['images']} validation images of {source['size'][1]} x {source['size'][0]} px; features: "
         f"{source['features']}, weights {source['weights']}.",
         *(f"- {note}" for note in dict.fromkeys(note for row in rows for note in row["notes"])),
+        *(f"- Bias that so few images cause: {told}." for told in _biases(rows)),
     ]
+
+
+def _is_of_all(item: str) -> bool:
+    """Whether a part of a budget should be the same for all rows: all but what is compared."""
+    return " " in item or item.partition("/")[0] in ("backbone", "data", "speed", "trainer")
+
+
+def _biases(rows: Sequence[Row]) -> list[str]:
+    """About how much of a figure is bias, from the least to the most of any training."""
+    told = []
+    for name in shown_figures(rows):
+        # Rows of before this was told have none.
+        values = [row["bias"][name] for row in rows if name in row.get("bias", ())]
+        if values:
+            told.append(f"about {min(values):.3g} to {max(values):.3g} of the {name}")
+    return told
