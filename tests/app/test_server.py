@@ -157,21 +157,6 @@ def test_a_wrong_wish_is_a_sentence(client: Client) -> None:
         sample(client, condition="noon").result()
 
 
-def test_a_stopped_request_frees_its_place(client: Client, tmp_path: Path) -> None:
-    endless = sample(client, steps=1000, count=16)  # the most that may be asked for
-    while not endless.outputs():  # it computes, and says so again and again
-        pass
-    endless.cancel()
-    assert reconstruct(client, image_file(tmp_path / "a.png"))
-
-
-def test_a_visitor_who_leaves_frees_the_place(site: Site, client: Client, tmp_path: Path) -> None:
-    with Leaver(site) as leaver:
-        leaver.ask()
-        leaver.wait_for("process_generating")
-    assert reconstruct(client, image_file(tmp_path / "a.png"))
-
-
 def test_a_full_queue_is_a_sentence(site: Site, tmp_path: Path) -> None:
     with Leaver(site) as first, Leaver(site) as second, Leaver(site) as third, Leaver(site) as fourth:
         assert first.ask() == 200
