@@ -228,7 +228,7 @@ def test_the_configuration_of_a_run(tmp_path: Path) -> None:
 
 ELSEWHERE = {
     ("files.py", "fdopen"): "the one writer",
-    ("hub.py", "write_text"): "a temporary folder that is uploaded",
+    ("hub.py", "write_bytes"): "a temporary folder that is uploaded",
     ("nets/features/inception.py", "torch.save"): "a temporary folder",
     ("data/shards/addresses.py", "open"): "a copy that is renamed when it is whole",
     ("evaluation/comparison/cell.py", "open"): "what trainings print, appended",
