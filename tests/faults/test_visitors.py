@@ -15,7 +15,7 @@ from regvq.app.limits import Limits
 from regvq.conditions import ClassLabel
 from regvq.generators import DiscreteDiffusionGenerator
 from tests.app.test_server import Leaver, image_file, reconstruct, sample
-from tests.faults.conftest import Faults
+from tests.faults.conftest import FULL, Faults
 from tests.support.site import Site, served
 from tests.support.tiny import tiny_generator, tiny_tokenizer
 
@@ -32,7 +32,8 @@ def test_a_crowd(tmp_path: Path, faults: Faults) -> None:
     assert record.left >= 1, "every fifth visitor leaves, the first one among them"
     lost = [f"{count} answers of {status}" for status, count in record.statuses.items() if status >= 500]
     lost += [f"no answer but: {said}" for said in record.sentences if "try again in a moment" not in said]
-    if record.growth() > 1.25:
+    # Within seconds the first computation is all the growth there is.
+    if FULL and record.growth() > 1.25:
         lost.append(
             f"the server grew by {record.growth():.2f} from the first third of the time to the last"
         )
