@@ -38,9 +38,11 @@ bit for bit, on the same machine with the same number of threads. A run that is 
 first checkpoint has nothing to go on from and begins anew. Files appear whole or not at all;
 checkpoints, models and shards that a kill leaves half-written are deleted when the work goes on.
 
-Each kill comes at a random moment of the command's process (of `compare`: of its first training);
-the command is then started again, and may be killed again, until it ends. Compared are weights,
-optimizer states, scores, every logged value, token files and figures.""",
+Each kill comes at a random moment of the command's process (of `compare`: of its first training), every
+second one to the processes that it has started as well; the command is then started again, and may
+be killed again, until it ends. Beside these a training is resumed from what stands on the disk right after
+each single file that it writes. Compared are weights, optimizer states, scores, every logged value,
+token files and figures.""",
     ),
     "disk": (
         "Full disks and read-only folders",
@@ -93,6 +95,19 @@ else is imported from it. Tar shards are read in place and never extracted. What
 without end is refused: images beyond 89 million pixels before any is decoded, compressed shards
 beyond a hundred times their size, token files beyond 4 GiB, checkpoints that are compressed at all.
 [SECURITY.md](../SECURITY.md) says what is not promised.""",
+    ),
+    "visitors": (
+        "A crowd on the web page",
+        """\
+Whoever comes is answered: no status of 500 or more, and where more wait than `--queue` allows, a
+sentence that says so. The server's memory stays bounded: at most a quarter more in the last third of
+the time than in the first. A drawing whose visitor leaves or presses *Stop* ends after the step that it
+is at, and the next one is served.
+
+The visitors of `benchmarks/visitors.py` come to a real server with small models that have learned
+nothing, all from the same machine. Each loads the page, uploads, reconstructs, paints tokens over,
+draws, and begins anew; every fifth leaves in the middle of drawings. How long an answer takes is a
+matter of the models and of the queue, in which one computes at a time; the slowest one is stated.""",
     ),
     "divergence": (
         "Trainings that go wrong",

@@ -20,7 +20,7 @@ from typing import Any
 from pages import write_or_check
 from regvq.evaluation.comparison import read_comparison
 from regvq.evaluation.comparison.report import markdown, plot
-from regvq.evaluation.figures import png
+from regvq.figures import png
 from regvq.files import write_bytes
 
 DOCS = Path(__file__).parents[1] / "docs"

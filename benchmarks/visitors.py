@@ -22,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,19 @@ def models(folder: Path) -> tuple[Path, Path]:
     return folder / "tokenizer", folder / "generator"
 
 
+@contextmanager
+def serving(tokenizer: Path, generator: Path) -> Iterator[tuple[str, Callable[[], float]]]:
+    """``regvq serve`` in a process of its own: its address, and what tells the megabytes that it has."""
+    command = [sys.executable, "-m", "regvq", "serve", str(tokenizer), str(generator), "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().split()[2], lambda: resident_megabytes(server.pid)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+
+
 def resident_megabytes(process: int) -> float:
     """What a process has in memory."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -205,15 +219,8 @@ def main() -> int:
     seconds = args.seconds or (12.0 if args.quick else 120.0)
     with tempfile.TemporaryDirectory() as folder:
         given = (args.tokenizer, args.generator) if args.tokenizer else models(Path(folder))
-        command = [sys.executable, "-m", "regvq", "serve", *map(str, given), "--port", "0"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            address = server.stdout.readline().split()[2]
-            record = asyncio.run(crowd(address, visitors, seconds, lambda: resident_megabytes(server.pid)))
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait()
+        with serving(*given) as (address, resident):
+            record = asyncio.run(crowd(address, visitors, seconds, resident))
     sizes = [size for _, size in record.resident]
     print(f"{visitors} visitors, {seconds:g} s; answers by status: {dict(sorted(record.statuses.items()))}")
     for name, times in sorted(record.seconds.items()):

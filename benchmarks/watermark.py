@@ -20,131 +20,39 @@ is missed.
 """
 
 import argparse
-import io
-import itertools
 import math
 import statistics
 import sys
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import Progress
 
+from harms import HARMS, NOTHING, WORST, picture, tensor
 from measuring import Bar, finish
-from regvq.data import Photos, list_images, to_uint8
-from regvq.data.images import SUFFIXES, load_image
+from photo_files import even_shares, example_photographs, photographs, squares
+from regvq.data.images import load_image
 from regvq.data.scenes import Scenes
-from regvq.errors import RegvqError
 from regvq.files import write_bytes
 from regvq.provenance import CHANCE, chance, mark, score
 from regvq.provenance.watermark import looks
+from watermark_tables import LEVELS, Row, head, show, show_blank, with_tables
 
-Row = dict[str, Any]
 Report = Callable[[], None]
-Harm = Callable[[Image.Image], Image.Image]
 
 SIDES, QUICK_SIDES = (32, 48, 64, 128, 256, 512), (32, 64, 128)
 IMAGES, QUICK_IMAGES = 300, 24
 """Marked for each side."""
-LEVELS = (0.1, 0.01, 0.001)
 KOLMOGOROV = 1.95
 """Exceeded by one in a thousand samples of what is uniform."""
 PICTURES = (("photographs", 1.0), ("scenes", 1.0), ("photographs", 0.5), ("photographs", 0.25))
 """What is marked, and the share of it that is drawn: less than all in an edit."""
 SCENES = 24
-NOTHING, WORST = "nothing", "90 %, JPEG 75"
-START, END = "<!-- figures of benchmarks/watermark.py -->", "<!-- end of the figures -->"
-
-
-def jpeg(picture: Image.Image, quality: int = 75) -> Image.Image:
-    """Through a JPEG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer)
-
-
-def resized(picture: Image.Image, factor: float) -> Image.Image:
-    """Both sides times ``factor``."""
-    sides = (round(picture.width * factor), round(picture.height * factor))
-    return picture.resize(sides, Image.Resampling.BICUBIC)
-
-
-def noisy(picture: Image.Image, levels: float = 4) -> Image.Image:
-    """White noise of so many levels in every channel, always the same."""
-    values = np.asarray(picture, np.float32)
-    noise = np.random.default_rng(0).normal(0, levels, values.shape)
-    return Image.fromarray((values + noise).round().clip(0, 255).astype(np.uint8))
-
-
-def cropped(picture: Image.Image, share: float) -> Image.Image:
-    """Without ``share`` of each side, at both ends alike, a pixel or more."""
-    across, down = (max(1, round(side * share / 2)) for side in picture.size)
-    return picture.crop((across, down, picture.width - across, picture.height - down))
-
-
-HARMS: dict[str, Harm] = {
-    NOTHING: lambda picture: picture,
-    "JPEG 75": jpeg,
-    "90 %": lambda picture: resized(picture, 0.9),
-    "110 %": lambda picture: resized(picture, 1.1),
-    WORST: lambda picture: jpeg(resized(picture, 0.9)),
-    "110 %, JPEG 75": lambda picture: jpeg(resized(picture, 1.1)),
-    "JPEG 50": lambda picture: jpeg(picture, 50),
-    "noise": noisy,
-    "75 %": lambda picture: resized(picture, 0.75),
-    "cut 3 %": lambda picture: cropped(picture, 0.03),
-    "cut 10 %": lambda picture: cropped(picture, 0.1),
-    "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-}
 ASKED = tuple(HARMS)[:6]
 """What the mark is to outlive, from ``ASKED_SIDE`` pixels on."""
 ASKED_SIDE, LEAST_FOUND, LEAST_PSNR = 64, 0.99, 38.0
-
-
-def photographs(path: Path) -> list[Path | bytes]:
-    """The image files of a folder, an archive or an .npz file, not yet decoded.
-
-    Raises:
-        RegvqError: the path is none of these.
-    """
-    if path.is_dir():
-        return list(list_images(path))
-    if path.suffix == ".tar":
-        with tarfile.open(path) as archive:
-            files = [archive.extractfile(one) for one in archive if Path(one.name).suffix in SUFFIXES]
-            return [file.read() for file in files if file is not None]
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:  # without pickle
-            data, offsets = arrays["data"], arrays["offsets"]
-        return [data[start:end].tobytes() for start, end in itertools.pairwise(offsets)]
-    raise RegvqError(f"{path} is no folder, .tar or .npz file: name photographs in one of these")
-
-
-def example_photographs(count: int) -> list[bytes]:
-    """Crops of the photographs that come with the extra 'demo', as PNG."""
-    photos = Photos("train", 128, count, seed=1)
-    found = []
-    for number in range(count):
-        buffer = io.BytesIO()
-        picture(photos[number]["image"]).save(buffer, "PNG")
-        found.append(buffer.getvalue())
-    return found
-
-
-def picture(image: torch.Tensor) -> Image.Image:
-    """An image ``[3, H, W]`` in [-1, 1] with 8 bits."""
-    return Image.fromarray(to_uint8(image).permute(1, 2, 0).numpy())
-
-
-def tensor(found: Image.Image) -> torch.Tensor:
-    """The way back."""
-    return torch.from_numpy(np.array(found)).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def false_positives(name: str, files: Sequence[Path | bytes], report: Report) -> tuple[Row, list[int]]:
@@ -179,28 +87,10 @@ def share(hits: Iterable[bool]) -> float:
     return statistics.fmean(map(float, hits))
 
 
-def squares(files: Sequence[Path | bytes], side: int) -> Iterator[torch.Tensor]:
-    """The middle of each photograph, reduced to ``side``: ``[3, side, side]``."""
-    for file in files:
-        whole = picture(load_image(file))
-        reduced = ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)
-        yield tensor(reduced)
-
-
 def scenes(side: int, count: int) -> Iterator[torch.Tensor]:
     """Drawn pictures without texture."""
     drawn = Scenes("val", side, count)
     return (drawn[number]["image"] for number in range(count))
-
-
-def even_shares(sources: Sequence[Sequence[Path | bytes]], count: int) -> list[Path | bytes]:
-    """At most ``count`` files, as many of each source, spread from its first to its last."""
-    return [
-        files[number * len(files) // taken]
-        for files in sources
-        for taken in [min(count // len(sources), len(files))]
-        for number in range(taken)
-    ]
 
 
 def square_of(share: float, side: int) -> torch.Tensor | None:
@@ -273,30 +163,6 @@ def measure(sources: Mapping[str, Sequence[Path | bytes]], quick: bool) -> tuple
     return blank, rows
 
 
-def show_blank(row: Row) -> str:
-    """A line of the first table."""
-    return (
-        f"{row['photographs']:<28}{row['images']:>8}{row['false_positives']:>7}{row['highest_score']:>9.2f}"
-        f"{row['kolmogorov']:>12.2f}"
-    )
-
-
-def head() -> str:
-    """The head of the second table."""
-    names = "".join(f"{name:>{len(name) + 2}}" for name in HARMS)
-    return f"{'marked':<12}{'side':>5}{'drawn':>7}{'images':>8}{'PSNR':>7}{'least':>7}{names}"
-
-
-def show(row: Row) -> str:
-    """A line of it: the mark found in so many of a hundred."""
-    values = {name: f"{100 * value:.1f}" for name, value in row["found"].items()}
-    found = "".join(f"{values.get(name, '-'):>{len(name) + 2}}" for name in HARMS)
-    return (
-        f"{row['pictures']:<12}{row['side']:>5}{row['drawn']:>7.2f}{row['images']:>8}{row['psnr']:>7.1f}"
-        f"{row['least_psnr']:>7.1f}{found}"
-    )
-
-
 def bars(blank: Sequence[Row], rows: Sequence[Row]) -> list[Bar]:
     """What is asked of the mark."""
     judged = []
@@ -309,49 +175,6 @@ def bars(blank: Sequence[Row], rows: Sequence[Row]) -> list[Bar]:
             judged.append(Bar(f"found at {row['side']} px", least, LEAST_FOUND, at_most=False))
             judged.append(Bar(f"PSNR at {row['side']} px (dB)", row["psnr"], LEAST_PSNR, at_most=False))
     return judged
-
-
-def tables(content: Mapping[str, Any]) -> str:
-    """The figures in Markdown."""
-    levels = [f"{level:g}" for level in LEVELS]
-    parts = [
-        f"| photographs without a mark | images | shorter side | taken for marked | highest score | "
-        f"{' | '.join(f'chance ≤ {100 * level:g} %' for level in LEVELS)} | one look, tenths |",
-        f"|---|{'---:|' * (5 + len(levels))}",
-    ]
-    for row in content["unmarked"]:
-        low, high = row["sides"]
-        tenths = [100 * value for value in row["tenths_of_a_look"]]
-        shares = [f"{100 * row['at_most'][level]:.2f} %" for level in levels]
-        parts.append(
-            f"| {row['photographs']} | {row['images']} | {low if low == high else f'{low} to {high}'} | "
-            f"{row['false_positives']} | {row['highest_score']:.2f} | {' | '.join(shares)} | "
-            f"{min(tenths):.1f} to {max(tenths):.1f} % |"
-        )
-    whole = [row for row in content["marked"] if row["drawn"] == 1]
-    part = [row for row in content["marked"] if row["drawn"] < 1]
-    for title, chosen in (("found after", whole), ("of an edit, found after", part)):
-        names = list(chosen[0]["found"])
-        parts += [
-            "",
-            f"| {title} | {'drawn | ' if chosen is part else ''}PSNR (least), dB | {' | '.join(names)} |",
-            f"|---|{'---:|' * (len(names) + 1 + (chosen is part))}",
-        ]
-        for row in chosen:
-            drawn = f"{100 * row['drawn']:.0f} % | " if chosen is part else ""
-            found = " | ".join(f"{100 * row['found'][name]:.1f}" for name in names)
-            parts.append(
-                f"| {row['images']} {row['pictures']} of {row['side']} px | {drawn}"
-                f"{row['psnr']:.1f} ({row['least_psnr']:.1f}) | {found} |"
-            )
-    return "\n".join(parts)
-
-
-def with_tables(page: str, content: Mapping[str, Any]) -> str:
-    """The page with these figures between its two comments."""
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{tables(content)}\n\n{END}{after}"
 
 
 def main() -> int:

@@ -1,12 +1,16 @@
 """Models by their name on the Hub: from its cache, and there with a card. Nothing here is online."""
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
+from matplotlib.colors import to_rgb
+from PIL import Image
 
 import regvq
 from regvq import hub
@@ -18,6 +22,7 @@ from regvq.model_card import CardFacts, usage_text
 from regvq.nets import IdentityBackbone, VQGANBackbone
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
+from regvq.usage_chart import COLOUR, usage_chart
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SIZE = {"dim": 8, "layers": 1, "heads": 2, "hidden": 8}
@@ -148,7 +153,8 @@ def test_a_tokenizer_is_uploaded_whole_with_its_card(tmp_path: Path) -> None:
     ours, there = tokenizer(), Uploaded()
     ours.push_to_hub("owner/birds", FACTS, private=True, api=there)
     assert there.repo == ("owner/birds", True, True)
-    assert set(there.files) == {"README.md", "config.json", "model.safetensors"}
+    assert set(there.files) == {"README.md", "config.json", "model.safetensors", "usage.png"}
+    assert there.files["usage.png"] == usage_chart(FACTS.counts)
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes(there.files[name])
     assert ImageTokenizer.from_pretrained(tmp_path).fingerprint() == ours.fingerprint()
@@ -166,6 +172,7 @@ def test_a_tokenizer_is_uploaded_whole_with_its_card(tmp_path: Path) -> None:
         "| codes | 10 of 4 channels |",
         ours.fingerprint(),
         "3 of 10 codes occur in 100 validation tokens",
+        "](usage.png)",
         "Intended use",
         "It is no evidence of anything",
         "Colours of *wet* feathers",
@@ -189,6 +196,7 @@ def test_a_generator_has_a_card_of_its_own(kind: type) -> None:
         "Not for deception",
     ):
         assert text in card.text, text
+    assert set(there.files) == {"README.md", "config.json", "model.safetensors"}
     assert "Codebook usage" not in card.text
     assert "nothing was reported" in card.text
 
@@ -217,3 +225,19 @@ def test_the_histogram_by_hand() -> None:
     assert lines[4] == " 10- 20 % of the codes    0.0%"
     halves = usage_text([2] * 10).splitlines()[3:13]
     assert [line.split("codes")[1] for line in halves] == [f"   10.0%  {4 * '#'}"] * 10
+
+
+def bars(counts: list[int]) -> np.ndarray:
+    """How many pixels high the bar is in every column of the picture."""
+    picture = np.asarray(Image.open(io.BytesIO(usage_chart(counts))).convert("RGB")).astype(int)
+    return (abs(picture - 255 * np.array(to_rgb(COLOUR))).max(-1) < 3).sum(0)
+
+
+def test_the_picture_shows_idle_codes_as_a_gap_and_the_rest_by_their_rank() -> None:
+    even, half = bars([8] * 10), bars([0, 8] * 5)
+    assert (half > 0).sum() == pytest.approx((even > 0).sum() / 2, rel=0.05)
+    falling = bars([1, 2, 4, 8, 16])
+    heights = falling[falling > 0]
+    assert heights[0] > 2 * heights[-1]
+    assert (np.diff(heights) <= 2).all(), "most used first; the dashed line crosses the bars"
+    assert not bars([0, 0, 0]).any()

@@ -10,7 +10,7 @@ import regvq
 SOURCE = Path(regvq.__file__).parent
 GROUND = (
     *("errors", "types", "configurable", "files", "checksums", "model_folder", "hub", "model_card"),
-    "pretrained",
+    *("figures", "usage_chart", "pretrained"),
     *("ranks", "schedules", "configs"),
 )
 ORDER = (

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,13 +73,17 @@ def local_folder(name: str | Path, revision: str | None = None, files: tuple[str
 
 
 def push(
-    save: Callable[[Path], None], card: str, repo_id: str, private: bool, api: Api | None = None
+    save: Callable[[Path], None],
+    files: Mapping[str, bytes],
+    repo_id: str,
+    private: bool,
+    api: Api | None = None,
 ) -> None:
     """Uploads a model with its card, as one commit.
 
     Args:
         save: writes the model into a folder.
-        card: becomes ``README.md``.
+        files: what lies beside it, by name: the card, ``README.md``, and what it shows.
         repo_id: ``owner/name``; made if it does not exist.
         private: whether others cannot see it, if it is made.
         api: what uploads; ``huggingface_hub.HfApi()`` with the user's own login if none is given.
@@ -95,7 +99,8 @@ def push(
     chosen: Api = api or HfApi()
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder))
-        (Path(folder) / "README.md").write_text(card, encoding="utf-8")
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
         try:
             chosen.create_repo(repo_id, private=private, exist_ok=True)
             chosen.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with regvq")

@@ -7,6 +7,9 @@ from typing import Literal
 
 from regvq.errors import RegvqError
 
+USAGE_PICTURE = "usage.png"
+"""The picture beside the card that shows the histogram of the codes' use."""
+
 _BARS, _BAR = 10, 40
 
 
@@ -85,7 +88,8 @@ def model_card(
         f"## Figures\n\n{_table('Figure', 'Value', {name: _value(one) for name, one in figures.items()})}",
     ]
     if len(facts.counts):
-        sections.append(f"## Codebook usage\n\n{usage_text(facts.counts)}")
+        picture = f"![How often each code is used, most used first]({USAGE_PICTURE})"
+        sections.append(f"## Codebook usage\n\n{picture}\n\n{usage_text(facts.counts)}")
     sections += [f"## Intended use\n\n{uses}", f"## Limits and misuse\n\n{misuse}"]
     if facts.notes:
         sections.append(f"## Notes\n\n{facts.notes}")

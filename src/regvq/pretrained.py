@@ -8,7 +8,7 @@ from torch import nn
 
 from regvq import hub, model_folder
 from regvq.configurable import Configurable
-from regvq.model_card import CardFacts, model_card
+from regvq.model_card import USAGE_PICTURE, CardFacts, model_card
 
 
 class PretrainedModel(nn.Module, Configurable, ABC):
@@ -31,7 +31,7 @@ class PretrainedModel(nn.Module, Configurable, ABC):
 
         Args:
             repo_id: ``owner/name``; made if it does not exist.
-            facts: data, budget, figures, licence.
+            facts: data, budget, figures, licence; counts of the codes' use become a picture, too.
             private: whether others cannot see it, if it is made.
             api: what uploads; ``huggingface_hub.HfApi()`` if none is given.
 
@@ -39,7 +39,12 @@ class PretrainedModel(nn.Module, Configurable, ABC):
             RegvqError: the Hub refuses or cannot be reached.
         """
         card = model_card(self.kind, self.about(), facts, repo_id)
-        hub.push(self.save_pretrained, card, repo_id, private, api)
+        files = {"README.md": card.encode()}
+        if len(facts.counts):
+            from regvq.usage_chart import usage_chart  # matplotlib takes its time
+
+            files[USAGE_PICTURE] = usage_chart(facts.counts)
+        hub.push(self.save_pretrained, files, repo_id, private, api)
 
     @abstractmethod
     def about(self) -> dict[str, str]:

@@ -20,10 +20,11 @@ from PIL import Image
 
 from regvq.app.gate import ASKED_BYTES
 from regvq.app.limits import MEGABYTE, Limits
-from regvq.conditions import ClassLabel
+from regvq.conditions import Caption, ClassLabel, LabelMap
 from regvq.data.images import load_image
 from regvq.generators import DiscreteDiffusionGenerator
 from regvq.provenance import read_record
+from tests.app.test_drawing import generator as prepared
 from tests.support.site import Site, served
 from tests.support.tiny import CODES, tiny_generator, tiny_tokenizer
 
@@ -60,7 +61,7 @@ def reconstruct(client: Client, path: Path) -> Any:
     return client.predict(handle_file(path), "a colour for each code", api_name="/reconstruct")
 
 
-def sample(client: Client, count: int = 1, steps: int = 3, condition: str = "day") -> Any:
+def sample(client: Client, count: int = 1, steps: int = 3, condition: str | list[int] = "day") -> Any:
     return client.submit(count, condition, *WISH, steps, False, api_name="/sample")
 
 
@@ -116,6 +117,22 @@ def test_images_are_drawn_and_depend_on_their_seed(client: Client) -> None:
     assert all((one == load_image(other["image"])).all() for one, other in zip(shown, again, strict=True))
 
 
+def test_images_are_drawn_under_a_caption_and_under_a_painted_label_map() -> None:
+    for condition, given, told in (
+        (Caption(length=8), "a red house", "a red house"),
+        (LabelMap(), [0] * 16, "a painted label map"),
+    ):
+        with served(tiny_tokenizer(), prepared(condition), Limits()) as site:
+            client = Client(site.address, verbose=False, analytics_enabled=False)
+            drawn = sample(client, condition=given).result()[0]
+            record = read_record(Path(drawn[0]["image"]))
+            assert record is not None
+            assert record.conditions == (told,)
+            if isinstance(condition, LabelMap):
+                with pytest.raises(AppError, match="cells"):
+                    sample(client, condition=given[1:]).result()
+
+
 def test_what_is_inpainted_changes_where_it_was_painted(client: Client, tmp_path: Path) -> None:
     source = image_file(tmp_path / "a.png")
     canvas = client.predict(handle_file(source), api_name="/inpaint_image")
@@ -155,21 +172,6 @@ def test_a_wrong_wish_is_a_sentence(client: Client) -> None:
         sample(client, 17).result()
     with pytest.raises(AppError, match="there is no class"):
         sample(client, condition="noon").result()
-
-
-def test_a_stopped_request_frees_its_place(client: Client, tmp_path: Path) -> None:
-    endless = sample(client, steps=1000, count=16)  # the most that may be asked for
-    while not endless.outputs():  # it computes, and says so again and again
-        pass
-    endless.cancel()
-    assert reconstruct(client, image_file(tmp_path / "a.png"))
-
-
-def test_a_visitor_who_leaves_frees_the_place(site: Site, client: Client, tmp_path: Path) -> None:
-    with Leaver(site) as leaver:
-        leaver.ask()
-        leaver.wait_for("process_generating")
-    assert reconstruct(client, image_file(tmp_path / "a.png"))
 
 
 def test_a_full_queue_is_a_sentence(site: Site, tmp_path: Path) -> None:

@@ -9,20 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.watermark import (
-    HARMS,
-    NOTHING,
-    WORST,
-    bars,
-    detection,
-    even_shares,
-    false_positives,
-    photographs,
-    square_of,
-    squares,
-    tables,
-    with_tables,
-)
+from benchmarks.harms import HARMS, NOTHING, WORST
+from benchmarks.photo_files import even_shares, photographs, squares
+from benchmarks.watermark import bars, detection, false_positives, square_of
+from benchmarks.watermark_tables import tables, with_tables
 from regvq.errors import RegvqError
 from regvq.provenance import mark
 from tests.support.pictures import photographs as crops

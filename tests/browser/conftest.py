@@ -10,8 +10,9 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from regvq.app.limits import Limits
-from regvq.conditions import ClassLabel
+from regvq.conditions import ClassLabel, LabelMap
 from regvq.generators import DiscreteDiffusionGenerator
+from tests.app.test_drawing import generator as prepared
 from tests.support.site import Site, served
 from tests.support.tiny import tiny_generator, tiny_tokenizer
 
@@ -49,4 +50,11 @@ def site() -> Iterator[Site]:
     tokenizer = tiny_tokenizer()
     generator = tiny_generator(tokenizer, ClassLabel(("day", "night")), DiscreteDiffusionGenerator)
     with served(tokenizer, generator, Limits(pixels=40_000)) as site:
+        yield site
+
+
+@pytest.fixture
+def painted_site() -> Iterator[Site]:
+    """The page of a generator under label maps."""
+    with served(tiny_tokenizer(), prepared(LabelMap()), Limits()) as site:
         yield site

@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from regvq.conditions import LabelMap
 from tests.browser.conftest import SCREENSHOTS
 from tests.cli.conftest import picture
 from tests.support.site import Site
@@ -129,6 +130,23 @@ def test_images_are_drawn(page: Page) -> None:
     page.one("#draw").click()
     page.until(lambda: len(page.all("#samples .thumbnail-item img")) == 4)
     page.keep("sample")
+
+
+def test_a_label_map_is_painted_and_drawn(browser: Chrome, painted_site: Site) -> None:
+    generator = painted_site.studio.generator
+    assert generator is not None
+    assert isinstance(generator.condition, LabelMap)
+    label = generator.condition.labels[1]
+    page = Page(browser, painted_site)
+    page.load()
+    page.open("Sample")
+    page.until(lambda: bool(page.all("#condition .painter:not(.empty)")))
+    page.press(label, "#condition")
+    page.cell("#condition", 1, 2, 4).click().perform()
+    assert page.one("#condition .painter-words").text == f"row 1, column 2: {label}"
+    page.one("#draw").click()
+    page.until(lambda: len(page.all("#samples .thumbnail-item img")) == 4)
+    page.keep("label-map")
 
 
 def test_a_part_is_drawn_anew(page: Page, photo: Path) -> None:

@@ -19,7 +19,16 @@ from regvq.nets import IdentityBackbone, VQGANBackbone
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from tests.exchange.test_from_taming import CONFIG
-from tests.support.pages import ROOT, blocks, check, commands, links, regvq_arguments, run
+from tests.support.pages import (
+    ROOT,
+    blocks,
+    check,
+    check_configuration,
+    commands,
+    links,
+    regvq_arguments,
+    run,
+)
 from tests.support.pictures import photographs
 from tests.support.taming import TamingVQGAN
 
@@ -39,6 +48,11 @@ PARSED = {
     "docs/scaling.md": "clusters",
 }
 """Pages whose commands are parsed but not run, and why. Python snippets always run."""
+YAML_ELSEWHERE = {
+    "CONTRIBUTING.md": "tests/test_contributing.py follows its recipes",
+    "docs/evaluation.md": "tests/evaluation/comparison/test_comparison.py reads its comparison",
+}
+"""Pages whose YAML is no training's configuration."""
 ENDLESS = ("demo", "compare", "serve")
 """Commands that take long or do not end: they are parsed."""
 UPLOADS = "push_to_hub"
@@ -115,6 +129,8 @@ def test_what_a_page_shows_runs(file: str, workplace: Path) -> None:
             code = compile(block.text, file, "exec")
             if UPLOADS not in block.text:
                 exec(code, names)
+        if block.language == "yaml" and file not in YAML_ELSEWHERE:
+            check_configuration(block.text)
         for words in commands(block) if block.language == "sh" else []:
             arguments = regvq_arguments(words)
             if arguments is None or file in PARSED or arguments[0] in ENDLESS:
@@ -170,6 +186,12 @@ Text with `regvq edit` in it.
 def test_a_command_that_does_not_exist_is_found(line: str) -> None:
     with pytest.raises((AssertionError, RegvqError, SystemExit, subprocess.CalledProcessError)):
         check(line.replace("'", "").split())
+
+
+def test_a_configuration_that_does_not_exist_is_found(workplace: Path) -> None:
+    check_configuration("trainer: {max_steps: 3}\n")
+    with pytest.raises(AssertionError):
+        check_configuration("trainer: {most_steps: 3}\n")
 
 
 @pytest.mark.parametrize("file", FILES)

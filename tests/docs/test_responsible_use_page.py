@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from benchmarks.watermark import bars, with_tables
+from benchmarks.watermark import bars
+from benchmarks.watermark_tables import with_tables
 from regvq.provenance import CHANCE
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,5 +1,7 @@
 """The site: a warning of its build is a failure, links and anchors lead somewhere, nothing is fetched."""
 
+import html
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -77,6 +79,18 @@ def test_the_site_has_the_public_names(site: dict[Path, Anchors]) -> None:
         "regvq.tokenizers.ImageTokenizer.encode",
         "regvq.types.SamplingOptions",
     } <= ids
+
+
+def test_formulas_are_pictures_in_the_page(site: dict[Path, Anchors]) -> None:
+    (page,) = (path for path in site if path.name == "paper-to-code.html")
+    shown = page.read_text(encoding="utf-8")
+    source = (ROOT / "docs" / "paper-to-code.md").read_text(encoding="utf-8")
+    formulas = re.findall(r"^```math\n(.*?)^```$", source, re.M | re.S) + re.findall(r"\$`(.*?)`\$", source)
+    assert len(formulas) > 30
+    pictures = re.findall(
+        r'<svg class="formula" role="img" aria-label="([^"]*)"[^>]*><path d="M[^"]+Z"/>', shown
+    )
+    assert sorted(map(html.unescape, pictures)) == sorted(" ".join(one.split()) for one in formulas)
 
 
 def test_files_of_the_repository_are_shown(site: dict[Path, Anchors]) -> None:

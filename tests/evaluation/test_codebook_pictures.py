@@ -9,7 +9,7 @@ from PIL import Image
 
 from regvq.evaluation import report_codebook, save_codebook_pictures
 from regvq.evaluation.codebook_pictures import code_patches, usage_grid
-from regvq.evaluation.figures import png
+from regvq.figures import png
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer

@@ -1,9 +1,12 @@
 """A disk that fills up and a folder that may not be written, at every place that saves something."""
 
 import ast
+import functools
+import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 import regvq
 from regvq.cli import main
 from regvq.errors import RegvqError
+from regvq.exchange import save_vq_model
+from regvq.nets import VQGANBackbone
+from regvq.quantizers import VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
 from regvq.training import fit
 from regvq.training.callbacks import KeepConfig
 from tests.faults.conftest import Faults
-from tests.support.limits import LIMITS, full_disk
+from tests.support.limits import LIMITS, full_disk, read_only
 from tests.training.conftest import OPTIONS, tiny_data, tiny_training
 
 SOURCE = Path(regvq.__file__).parent
@@ -64,12 +71,32 @@ COMMANDS: dict[str, Callable[[Path, Path], list[object]]] = {
         *("evaluate", "tokenizer", place / "tokenizer", *SCENES, "--features", "offline"),
         *("--cache", out / "features", "--output", out / "evaluation"),
     ],
-    "export": lambda place, out: [
+    "edit": lambda place, out: [
+        *("edit", place / "tokenizer", place / "generator", place / "photos" / "a.png"),
+        *("--mask", place / "photos" / "a.png", "--output", out / "edited.png"),
+    ],
+    "export, transformers": lambda place, out: [
         *("export", place / "generator", "--format", "transformers", "--output", out / "exported")
     ],
+    "export, diffusers": lambda place, out: [
+        *("export", place / "vqgan", "--format", "diffusers", "--output", out / "exported")
+    ],
+    "export, onnx": lambda place, out: [
+        *("export", place / "tokenizer", "--format", "onnx", "--output", out / "exported")
+    ],
+    "import": lambda place, out: ["import", place / "vq-model", "--output", out / "imported"],
     "fit-tokenizer, begin": lambda place, out: [
         *("fit-tokenizer", "--config", "backbone/tiny", "--config", "objective/l1"),
         *("--config", "tokenizer/vq", *SCENES, "--config", "trainer/cpu"),
+        *("--trainer.max_steps=1", "--data.batch_size=2", "--output", out / "run"),
+    ],
+    "fit-generator, begin": lambda place, out: [
+        *("fit-generator", "--model.tokenizer", place / "tokenizer", "--config", "condition/none"),
+        *("--config", "generator/autoregressive-tiny", *SCENES, "--config", "trainer/generator-cpu"),
+        *("--trainer.max_steps=1", "--data.batch_size=2", "--output", out / "run"),
+    ],
+    "revive, begin": lambda place, out: [
+        *("revive", place / "vqgan", "--config", "objective/l1", *SCENES, "--config", "trainer/cpu"),
         *("--trainer.max_steps=1", "--data.batch_size=2", "--output", out / "run"),
     ],
 }
@@ -83,6 +110,10 @@ def place(tokenizer: Path, generator: Path, photos: Path, tmp_path: Path) -> Ite
     folder.chmod(0o755)
     for source in (tokenizer, generator, photos):
         shutil.copytree(source, folder / source.name)
+    backbone = VQGANBackbone((8, 8, 8), layers=1, latent_channels=4, norm_groups=4)
+    vqgan = ImageTokenizer(backbone, VectorQuantizer(16, 4, init="normal")).eval()
+    vqgan.save_pretrained(folder / "vqgan")
+    save_vq_model(vqgan, folder / "vq-model")
     assert main([str(part) for part in COMMANDS["encode, npz"](folder, folder)]) == 0
     (folder / "t.npz").rename(folder / "tokens.npz")
     yield folder
@@ -135,9 +166,8 @@ def test_what_stood_there_still_stands(limit: str, place: Path, regvq: Run, faul
 class Limited(Callback):
     """Puts a limit in place at the beginning of a step, and notes what was saved by then."""
 
-    def __init__(self, folder: Path, largest: int, step: int) -> None:
-        self.folder, self.step = folder, step
-        self.limit = full_disk(folder, largest)
+    def __init__(self, folder: Path, limit: AbstractContextManager[None], step: int) -> None:
+        self.folder, self.limit, self.step = folder, limit, step
         self.before: dict[str, bytes] = {}
 
     def on_train_batch_start(
@@ -151,36 +181,38 @@ class Limited(Callback):
         self.limit.__exit__(None, None, None)
 
 
-def test_trainings(tmp_path: Path, faults: Faults) -> None:
+def test_trainings(place: Path, faults: Faults) -> None:
     """Each of the files that a validation saves is the first that does not fit, at once and later."""
-    fit(tiny_training(), tiny_data(), tmp_path / "whole", **OPTIONS)
-    sizes = {
-        name: (tmp_path / "whole" / name).stat().st_size
+    whole = place / "whole"
+    fit(tiny_training(), tiny_data(), whole, **OPTIONS)
+    files = {
+        name: (whole / name).stat().st_size
         for name in ("tokenizer/model.safetensors", "checkpoints/best.ckpt")
     }
+    # With rights taken away nothing is written any more, whatever comes first.
+    limits = {name: functools.partial(full_disk, largest=size - 1) for name, size in files.items()}
     lost, tried = [], 0
-    for step in (1, 3):
-        for name, size in sizes.items():
-            run = tmp_path / f"{tried}"
-            tried += 1
-            limited = Limited(run, size - 1, step)
-            try:
-                fit(tiny_training(), tiny_data(), run, callbacks=[limited], **OPTIONS)
-                lost.append(f"{name} at step {step}: no error")
-            except RegvqError as error:
-                if "cannot write" not in str(error) or "\n" in str(error):
-                    lost.append(f"{name} at step {step}: {error}")
-            kept = contents(run)
-            if any(kept.get(file) != content for file, content in limited.before.items() if "ckpt" in file):
-                lost.append(f"{name} at step {step}: a checkpoint changed")
-            if [file for file in kept if Path(file).name.startswith(".")]:
-                lost.append(f"{name} at step {step}: leftovers in {sorted(kept)}")
-            if step == 3:
-                resumed = fit(tiny_training(), tiny_data(), run, resume=True, **OPTIONS)
-                whole = tmp_path / "whole" / "tokenizer"
-                if resumed.fingerprint() != regvq.load_tokenizer(whole).fingerprint():
-                    lost.append(f"{name}: resumed to another result")
-    faults.record("disk", "trainings, every file of a validation", tried, lost)
+    for step, (name, limit) in itertools.product((1, 3), {**limits, "read-only folder": read_only}.items()):
+        run = place / f"{tried}"
+        run.mkdir()
+        tried += 1
+        limited = Limited(run, limit(run), step)
+        try:
+            fit(tiny_training(), tiny_data(), run, callbacks=[limited], **OPTIONS)
+            lost.append(f"{name} at step {step}: no error")
+        except RegvqError as error:
+            if "cannot write" not in str(error) or "\n" in str(error):
+                lost.append(f"{name} at step {step}: {error}")
+        kept = contents(run)
+        if any(kept.get(file) != content for file, content in limited.before.items() if "ckpt" in file):
+            lost.append(f"{name} at step {step}: a checkpoint changed")
+        if [file for file in kept if Path(file).name.startswith(".")]:
+            lost.append(f"{name} at step {step}: leftovers in {sorted(kept)}")
+        if step == 3:
+            resumed = fit(tiny_training(), tiny_data(), run, resume=True, **OPTIONS)
+            if resumed.fingerprint() != regvq.load_tokenizer(whole / "tokenizer").fingerprint():
+                lost.append(f"{name}: resumed to another result")
+    faults.record("disk", "trainings, every file of a validation, and rights taken away", tried, lost)
 
 
 def test_the_configuration_of_a_run(tmp_path: Path) -> None:
@@ -196,7 +228,7 @@ def test_the_configuration_of_a_run(tmp_path: Path) -> None:
 
 ELSEWHERE = {
     ("files.py", "fdopen"): "the one writer",
-    ("hub.py", "write_text"): "a temporary folder that is uploaded",
+    ("hub.py", "write_bytes"): "a temporary folder that is uploaded",
     ("nets/features/inception.py", "torch.save"): "a temporary folder",
     ("data/shards/addresses.py", "open"): "a copy that is renamed when it is whole",
     ("evaluation/comparison/cell.py", "open"): "what trainings print, appended",

@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +102,8 @@ def compare(folder: Path, output: Path) -> list[object]:
     content = {**COMPARISON, "configs": [*COMPARISON["configs"], str(folder / "own.yaml")]}
     content["rows"] = {"vq": {"configs": ["tokenizer/vq", str(folder / "own.yaml")]}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(content))
-    options = ["--features", "offline", "--cache", folder / "cache", "--jobs", 2]
+    # As many jobs as there are cores: each computes with one thread, as the undisturbed run does.
+    options = ["--features", "offline", "--cache", folder / "cache", "--jobs", os.cpu_count()]
     return ["compare", folder / "tiny.yaml", *options, "--output", output]
 
 
@@ -207,7 +209,7 @@ def test_sigkill(kind: str, tokenizer: Path, tmp_path: Path, faults: Faults) -> 
         command = begin(tmp_path, output)
         running = Command(command, log)
         begun = functools.partial(has_begun, kind, output)
-        while kills < wished and running.kill_after(chance.random() * seconds, begun):
+        while kills < wished and running.kill_after(chance.random() * seconds, begun, kills % 2 == 1):
             kills += 1
             running = Command(again(command, output), log)
         status = running.finish()

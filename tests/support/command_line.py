@@ -44,15 +44,21 @@ class Command:
         assert self.process.exitcode is not None, f"it hangs: {self.log.read_text()[-2000:]}"
         return self.process.exitcode
 
-    def kill_after(self, seconds: float, begun: Callable[[], bool]) -> bool:
-        """SIGKILL that long after ``begun``; whether it was still running then."""
+    def kill_after(self, seconds: float, begun: Callable[[], bool], whole_group: bool = False) -> bool:
+        """SIGKILL that long after ``begun``; whether it was still running then.
+
+        Args:
+            seconds: of waiting.
+            begun: when they count from.
+            whole_group: the processes that it has started, too, as when a machine goes down.
+        """
         while not begun() and self.process.exitcode is None:
             self.process.join(0.05)
         self.process.join(seconds)
         if self.process.exitcode is not None:
             return False
         assert self.process.pid is not None
-        os.kill(self.process.pid, signal.SIGKILL)
+        (os.killpg if whole_group else os.kill)(self.process.pid, signal.SIGKILL)
         self.process.join()
         self._wait_for_orphans(self.process.pid)
         return self.process.exitcode == -signal.SIGKILL

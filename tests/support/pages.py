@@ -114,6 +114,13 @@ def check(words: list[str]) -> None:
         assert words[0] in (".", "export"), f"nothing is known of the command {words[0]}"
 
 
+def check_configuration(text: str) -> None:
+    """Holds YAML of a page to the keys and values of a training; writes it into the working directory."""
+    path = Path("of-the-page.yaml")
+    path.write_text(text, encoding="utf-8")
+    _parse(["fit-tokenizer", LEFT_OUT, "--config", str(path)])
+
+
 def _parse(arguments: list[str]) -> None:
     """Parses as ``regvq`` does; trainings with all keys of their configuration."""
     if arguments[0] in ("fit-tokenizer", "fit-generator"):

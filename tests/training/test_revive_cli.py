@@ -96,7 +96,6 @@ def test_the_networks_are_the_old_ones(collapsed: Path) -> None:
     ("quantizer", "named"),
     [
         (lambda: GumbelQuantizer(8, 4), "LinearHead"),
-        (lambda: RegularizedVectorQuantizer(8, 4, head=CosineHead()), "CosineHead"),
         (lambda: PeerFSQ(2, (5, 5)), "PeerFSQ"),
     ],
 )
@@ -104,6 +103,27 @@ def test_codes_that_do_not_live_among_the_latents_are_refused(quantizer, named: 
     made: Quantizer = quantizer()
     with pytest.raises(RegvqError, match=f"with {named} cannot be revived"):
         revived(ImageTokenizer(IdentityBackbone(2), made), RegularizedVectorQuantizer)
+
+
+def test_a_cosine_head_gets_its_like(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backbone = VQGANBackbone((8, 8, 8), layers=1, latent_channels=6, norm_groups=4, shortcut=True)
+    tokenizer = ImageTokenizer(backbone, RegularizedVectorQuantizer(32, 6, head=CosineHead()))
+    with torch.no_grad():
+        tokenizer.quantizer.embeddings.weight.fill_(1.0)
+    tokenizer.save_pretrained(tmp_path / "cosine")
+    assert main(["revive", str(tmp_path / "cosine"), *arguments]) == 2
+    option = "--model.quantizer.init_args.head=regvq.quantizers.CosineHead"
+    assert option in capsys.readouterr().err
+    assert main(["revive", str(tmp_path / "cosine"), *arguments, option, "--learning-rate=1e-3"]) == 0
+    figures = json.loads((tmp_path / "run" / "revival.json").read_text())
+    assert figures["before"]["usage"] == 1 / 32
+    assert figures["after"]["usage"] > 0.5
+    assert figures["after"]["psnr"] > figures["before"]["psnr"] + 1
+    model = regvq.load_tokenizer(tmp_path / "run" / "tokenizer")
+    assert isinstance(model.quantizer, RegularizedVectorQuantizer)
+    assert isinstance(model.quantizer.head, CosineHead)
 
 
 def test_mistakes_are_sentences(

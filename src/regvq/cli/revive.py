@@ -4,7 +4,8 @@ For a tokenizer that has collapsed, an imported one for example. Its networks go
 Reg-VQ objective, around a new codebook of the same size that starts on latents of the data. All other
 arguments are those of regvq fit-tokenizer: --config names the data, the trainer and the objective. Because
 the networks are trained already, the learning rate is low, the codes follow faster, and masked tokens are
-sampled no farther than in the paper; --model.quantizer.init_args changes that. Prints usage, perplexity and
+sampled no farther than in the paper; --model.quantizer.init_args changes that. A tokenizer with a cosine
+head wants --model.quantizer.init_args.head=regvq.quantizers.CosineHead. Prints usage, perplexity and
 PSNR on the validation images before and after, and writes them to DIR/revival.json; DIR/tokenizer is the
 revived tokenizer. regvq fit-tokenizer --output DIR --resume goes on where it stopped. Generators of the old
 tokenizer do not fit the new one.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regvq.evaluation.codebook_report import CodebookReport
-from regvq.evaluation.figures import png
 from regvq.evaluation.tokenizer import EvalMode
+from regvq.figures import png
 from regvq.files import write_bytes
 from regvq.tokenizers import ImageTokenizer
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 
 from regvq.errors import RegvqError
-from regvq.evaluation.figures import png
 from regvq.evaluation.html import html_page
 from regvq.evaluation.names import display_name
 from regvq.evaluation.photos_demo import CONFIGS, Budget, PhotosResult, run_photos
@@ -17,6 +16,7 @@ from regvq.evaluation.report import tokenizer_sections
 from regvq.evaluation.results import text_table, to_json
 from regvq.evaluation.scenes_demo import ScenesBudget, ScenesResult, run_scenes
 from regvq.evaluation.scenes_report import scenes_sections
+from regvq.figures import png
 from regvq.files import write_bytes
 from regvq.nets import FeatureNet, OfflineFeatures
 

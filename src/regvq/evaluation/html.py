@@ -7,7 +7,7 @@ from string import Template
 
 from matplotlib.figure import Figure
 
-from regvq.evaluation.figures import png
+from regvq.figures import png
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">

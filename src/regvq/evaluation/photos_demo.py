@@ -13,11 +13,11 @@ from torch import Tensor
 from regvq.data import Photos
 from regvq.evaluation.codebook_pictures import code_map, patch_grid, usage_grid
 from regvq.evaluation.codebook_report import report_codebook
-from regvq.evaluation.figures import png
 from regvq.evaluation.names import display_name
 from regvq.evaluation.results import History, TokenizerResult
 from regvq.evaluation.sampled_tokens import decode_sampled, sampled_tokens
 from regvq.evaluation.tokenizer import evaluate_tokenizer
+from regvq.figures import png
 from regvq.nets import FeatureNet
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.precision import fast_cpu_precision

@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from regvq.evaluation.figures import new_figure
 from regvq.evaluation.names import colour, display_name
 from regvq.evaluation.results import TokenizerResult
+from regvq.figures import new_figure
 
 
 def usage_histogram(results: Sequence[TokenizerResult]) -> Figure:

@@ -13,7 +13,7 @@ from regvq.configurable import describe
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
 from regvq.metrics import PSNR, CodebookUsage
-from regvq.quantizers import ComposedQuantizer, EuclideanHead, RegularizedVectorQuantizer
+from regvq.quantizers import ComposedQuantizer, CosineHead, EuclideanHead, RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from regvq.training.cli import TrainingCLI
 from regvq.training.cli_arguments import explain, resolve
@@ -45,16 +45,24 @@ def revived(
         quantizer: makes the new one of the number of codes and their channels.
 
     Raises:
-        RegvqError: the old codes do not live among the latents, so the decoder does not know those.
+        RegvqError: the old codes do not live among the latents, so the decoder does not know those; or the
+            new ones live elsewhere.
     """
     old = tokenizer.quantizer
-    if not (isinstance(old, ComposedQuantizer) and isinstance(old.head, EuclideanHead)):
-        name = type(old.head if isinstance(old, ComposedQuantizer) else old).__name__
+    kind = type(old.head if isinstance(old, ComposedQuantizer) else old)
+    if kind not in (EuclideanHead, CosineHead):
         raise RegvqError(
-            f"a tokenizer with {name} cannot be revived: only where the nearest code is taken does the "
-            "decoder know the latents that new codes start on; train it anew"
+            f"a tokenizer with {kind.__name__} cannot be revived: only where the nearest code is taken "
+            "does the decoder know the latents that new codes start on; train it anew"
         )
-    new = ImageTokenizer(tokenizer.backbone, quantizer(old.codebook_size, old.dim))
+    made = quantizer(old.codebook_size, old.dim)
+    if type(made.head) is not kind:
+        raise RegvqError(
+            f"a tokenizer with {kind.__name__} cannot be revived with {type(made.head).__name__}, whose "
+            "codes have other lengths than its decoder knows: give "
+            f"--model.quantizer.init_args.head=regvq.quantizers.{kind.__name__}"
+        )
+    new = ImageTokenizer(tokenizer.backbone, made)
     for name in ("quant_conv", "post_quant_conv"):
         getattr(new, name).load_state_dict(getattr(tokenizer, name).state_dict())
     return new

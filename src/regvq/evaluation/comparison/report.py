@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from regvq.evaluation.comparison.cell import Row
 from regvq.evaluation.comparison.jobs import write_json
 from regvq.evaluation.comparison.plan import Comparison
-from regvq.evaluation.figures import new_figure, png
 from regvq.evaluation.names import colours
+from regvq.figures import new_figure, png
 from regvq.files import write_bytes
 
 _ARROWS = {1: " ↑", -1: " ↓"}

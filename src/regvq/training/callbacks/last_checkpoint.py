@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from regvq.training.callbacks.due import validation_is_due
 from regvq.training.callbacks.guard import in_doubt
 from regvq.training.interruption import StopRequested
 
@@ -20,8 +21,8 @@ class LastCheckpoint(Checkpoint):
 
     The one before it is kept, for the case that the last one is damaged later.
 
-    Those are: after an optimizer step, after a validation, after the last epoch. Ctrl-C waits for
-    the next of them, and for a validation that is due there; a second Ctrl-C does not wait.
+    Those are: after an optimizer step that no validation follows, after a validation, after the last epoch.
+    Ctrl-C waits for the next of them; a second Ctrl-C does not wait.
 
     Args:
         path: of the checkpoint.
@@ -64,13 +65,13 @@ class LastCheckpoint(Checkpoint):
         if step == self._seen_step:  # gradients are being accumulated: they are in no checkpoint
             return
         self._seen_step = step
-        if step % self.every_n_steps == 0 or step == trainer.max_steps or self._requested:
+        wanted = step % self.every_n_steps == 0 or step == trainer.max_steps or self._requested
+        if wanted and not validation_is_due(trainer):
             self._save(trainer)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        # Not at the end of the batch before: a validation may be due there, which would be lost.
         if self._requested and trainer.global_step == self._saved_step:
             raise StopRequested
 

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
+from regvq.training.callbacks.due import validation_is_due
 from regvq.training.callbacks.guard import in_doubt
 from regvq.training.run_folder import RunFolder
 
@@ -15,8 +16,8 @@ from regvq.training.run_folder import RunFolder
 class SaveModel(Callback):
     """Saves the latest model, with its averaged weights if there are some, and the best one.
 
-    After every validation, at the end, and when training is cut short. Which is best is decided by the
-    training's ``monitor`` and ``mode``.
+    After every validation, at the end, and when training is cut short; always before ``LastCheckpoint``
+    marks the step as done. Which is best is decided by the training's ``monitor`` and ``mode``.
 
     Args:
         folder: of the run; ``<stage>/`` and ``<stage>-best/`` are written into it.
@@ -25,6 +26,16 @@ class SaveModel(Callback):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.best: float | None = None
+        self._saved_step = -1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # A run that is killed behind the last step's checkpoint is done: nothing would save its model.
+        if trainer.global_step == trainer.max_steps and not validation_is_due(trainer):
+            assert isinstance(pl_module, ModelTraining)
+            if not in_doubt(trainer):
+                self._save(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
@@ -43,7 +54,8 @@ class SaveModel(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ModelTraining)
-        self._save(trainer, pl_module)
+        if trainer.global_step != self._saved_step:
+            self._save(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # After one of our own errors the weights are broken, or the disk is full already.
@@ -63,3 +75,4 @@ class SaveModel(Callback):
     def _save(self, trainer: Trainer, pl_module: ModelTraining) -> None:
         if trainer.is_global_zero:
             pl_module.best_model.save_pretrained(self.folder.model)
+        self._saved_step = trainer.global_step
