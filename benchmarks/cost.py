@@ -1,6 +1,6 @@
 """What trainings cost by the model of ``regvq.evaluation.cost``: nothing is measured, nothing is built.
 
-    .venv/bin/python benchmarks/cost.py [--gpus 8] [--peak 989e12] [--json PATH] …
+    .venv/bin/python benchmarks/cost.py [--gpus 8] [--peak 989e12] [--quick] [--json PATH] …
 
 Sizes, batches and steps are read from the shipped configurations: by default ImageNet at 256 px with
 ``backbone/paper-256``, ``tokenizer/regvq`` and ``objective/paper`` (its adversary from the first step on),
@@ -133,9 +133,11 @@ def main() -> int:
         default=TRANSFORMERS,
         help="the same in stage 2 (default: %(default)s)",
     )
+    parser.add_argument("--quick", action="store_true", help="the same: nothing is measured")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = vars(parser.parse_args())
     path = arguments.pop("json")
+    del arguments["quick"]  # taken as all benchmarks take it
     rows = predict(**arguments)
     show(rows)
     if path is not None:

@@ -1,5 +1,6 @@
-"""What the speed benchmarks share: taking turns, peaks of memory, bars, the machine's description."""
+"""What the speed benchmarks share: turns, peaks of memory, ceilings, bars, the machine's description."""
 
+import argparse
 import ctypes
 import gc
 import json
@@ -104,6 +105,33 @@ def extra_memory(run: Callable[[], Any], device: str = "cpu") -> float | None:
         return float(_resident("VmHWM") - before)
     except OSError:
         return None
+
+
+def bandwidth(device: str, rounds: int) -> float:
+    """Bytes a second of a matrix-vector product that no cache holds, the best of the rounds."""
+    side = 2**13 if device == "cpu" else 2**14
+    matrix, vector = torch.ones(side, side, device=device), torch.ones(side, device=device)
+    seconds = take_turns({"product": lambda: matrix @ vector}, rounds, device)["product"]
+    return matrix.nbytes / min(seconds)
+
+
+def product_rate(dtype: torch.dtype, device: str, rounds: int) -> float:
+    """FLOP/s of a product of two large square matrices, the best of the rounds."""
+    side = 2**10 if device == "cpu" else 2**13
+    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    seconds = take_turns({"product": lambda: one @ other}, rounds, device)["product"]
+    return 2 * side**3 / min(seconds)
+
+
+def usable_device(name: str) -> str:
+    """An argument ``--device``.
+
+    Raises:
+        argparse.ArgumentTypeError: torch finds no such device.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError("torch finds no GPU on this machine, give cpu")
+    return name
 
 
 def fresh_memory(*shape: int) -> torch.Tensor:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cost import CONVOLUTIONS, TRANSFORMERS
+from cost_check import checks
 from pages import write_or_check
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -26,8 +28,9 @@ HEAD = """\
 
 This page is written by `benchmarks/performance.py` from the figures in `docs/performance/`. All
 contestants of a benchmark take turns, so that a machine that slows down slows all of them; figures are
-medians, ± half the distance between the quartiles. `--quick` only shows that a benchmark runs. Run them
-on a machine that does nothing else; a bar that is missed makes the exit status 1.
+medians, ± half the distance between the quartiles. `--quick` only shows that a benchmark runs, `--help`
+says what it leaves out. Run them on a machine that does nothing else; a bar that is missed makes the exit
+status 1.
 
 ## Training faster
 
@@ -39,13 +42,23 @@ decoder, the feature nets, the discriminator and the transformers' blocks throug
 training steps. The first step then takes from half a minute to several minutes; torch keeps the result
 on disk for the next run. Validation, sampling, checkpoints and saved folders are what they are without
 it, and a run may be resumed with or without it. `model.channels_last` lays out images and convolutions
-with the channels last. Losses differ from the plain run's by rounding: over the tiny runs of
+with the channels last. Where Triton (on a GPU) or a C++ compiler (on a CPU) is missing, that is said and
+training goes on uncompiled. Losses differ from the plain run's by rounding: over the tiny runs of
 `tests/training/test_compilation.py` by less than 1e-4 of their value. Off unless asked for.
 
 By design no training step waits for a GPU: what guards, logs and progress need is looked at every 50
-steps, or when it is shown (a test on the CPU looks for values that a step reads; it has not been checked
-on a GPU). On one GPU start from `data.workers` at the number of its cores, and look at the share of
-`data` below.
+steps, or when it is shown (a test on the CPU looks for values that a whole step reads, with clipping,
+optimizer, averages and callbacks; it has not been checked on a GPU). On one GPU start from
+`data.workers` at the number of its cores, and look at the share of `data` below.
+
+## Sampling faster
+
+    regvq sample … --compile
+
+reads the tokens of an autoregressive generator through `torch.compile` (in Python `generator.compiled =
+True`), on a GPU as CUDA graphs, over a cache of fixed size. The first batch of a size takes from some
+seconds to minutes longer. The codes are the same up to rounding. Off unless asked for; on a GPU neither run
+nor measured so far.
 """
 
 
@@ -112,11 +125,24 @@ def training(content: Content) -> str:
         [way, *(number(100 * seconds[part] / sum(seconds.values())) for part in parts)]
         for way, seconds in content["parts"].items()
     ]
+    compared = [
+        [
+            check.name,
+            number(check.flops / 1e9),
+            number(check.ceiling / 1e9),
+            number(1e3 * check.predicted),
+            number(1e3 * check.measured),
+            f"{check.reached:.0%}",
+        ]
+        for check in checks(content)
+    ]
+    names = ["prediction against measurement", "GFLOP a step", "ceiling, GFLOP/s"]
     return "\n\n".join(
         [
             machine(content),
             markdown_table(["model, way", "ms a step", "a second", "gain"], rows),
             markdown_table(["part of a step, %", *parts], shares),
+            markdown_table([*names, "predicted ms", "measured ms", "of the ceiling"], compared),
             judged(content),
         ]
     )
@@ -136,6 +162,22 @@ def sampling(content: Content) -> str:
     ]
     names = ["contestant", "at once", "seconds", "tokens a second", "floors"]
     return "\n\n".join([machine(content), markdown_table(names, rows), judged(content)])
+
+
+def ranks(content: Content) -> str:
+    """What a second process gains."""
+    rows = [
+        [
+            row["stage"],
+            str(row["batch"]),
+            number(row["one"]),
+            number(row["two"]),
+            f"{row['efficiency']:.0%}",
+        ]
+        for row in content["rows"]
+    ]
+    names = ["training", "batch of a process", "one process", "two processes", "efficiency"]
+    return "\n\n".join([machine(content), markdown_table(names, rows)])
 
 
 def cost(content: Content) -> str:
@@ -195,8 +237,10 @@ class Section:
 SECTIONS = {
     "quantizers": Section(
         "Quantizers",
-        "Forward and backward of one training step of a quantizer. *Of the floor*: over the matrix "
-        "products that a step cannot do without, each at the speed that the same run measures of one. "
+        "Forward and backward of one training step of a quantizer. *Of the floor*: over the time of the "
+        "matrix products that a step cannot do without, at the speed that the same run measures of one, or "
+        "over the time of the bytes that it must move, at that of a large matrix-vector product, whichever "
+        "is longer. "
         "*Extra MB*: at the peak of a step, beyond what was taken before it. *library*: "
         "vector-quantize-pytorch; *readable*: the same maths with the token-by-code matrix written "
         "out. One thread on a CPU.",
@@ -210,7 +254,10 @@ SECTIONS = {
         "*Gain*: over the same model eager in float32. The parts of a step of stage 1 are those of a "
         "step that is cut at the latents, the quantized latents and the reconstruction, forward and "
         "backward; *discriminator* holds the adversary's adaptive weight, *perceptual* all losses "
-        "between images. On a GPU VGG-19 has random weights, which are as fast as trained ones.",
+        "between images. On a GPU VGG-19 has random weights, which are as fast as trained ones. "
+        "*Predicted*: the FLOPs of the cost model below over a ceiling, the speed that the same run "
+        "measures of one large product in that precision, of which stage 1 is assumed to reach "
+        f"{CONVOLUTIONS:.0%} and stage 2 {TRANSFORMERS:.0%}; *of the ceiling*: the share that was reached.",
         ".venv/bin/python benchmarks/training.py",
         training,
     ),
@@ -224,13 +271,22 @@ SECTIONS = {
         ".venv/bin/python benchmarks/sampling.py",
         sampling,
     ),
+    "ranks": Section(
+        "Two processes",
+        "Images a second of both trainings under DDP, one thread a process, the same batch in each. "
+        "*Efficiency*: over twice the speed of one process.",
+        "GLOO_SOCKET_IFNAME=lo .venv/bin/python benchmarks/ranks.py",
+        ranks,
+        devices=("",),
+    ),
     "cost": Section(
         "What a training costs",
         "By the model of `regvq.evaluation.cost`, which tests hold to the FLOPs that torch counts of "
-        "real steps (2 %) and to the parameters of real models (exactly). It counts products, "
-        "convolutions and attention; left out are norms, activations, pixel and contrastive losses, a "
-        "quantizer's softmax and the optimizer. *GB a GPU* is an estimate with four bytes for every "
-        "number, and an upper one under bfloat16. The adversary is there from the first step on. "
+        "real steps (2 %) and to the parameters of real models (exactly); the times of real steps stand "
+        "beside its predictions under Training. It counts products, convolutions and attention; left "
+        "out are norms, activations, pixel and contrastive losses, a quantizer's softmax and the "
+        "optimizer. *GB a GPU* is an estimate with four bytes for every number, and an upper one under "
+        "bfloat16. The adversary is there from the first step on. "
         "`--help` names what can be changed.",
         ".venv/bin/python benchmarks/cost.py",
         cost,

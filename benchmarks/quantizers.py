@@ -4,17 +4,19 @@
 
 Beside this package's quantizers take turns those of the package vector-quantize-pytorch, and Reg-VQ in its
 readable form, which builds the token-by-code matrix. Every step has latents of its own. The time is the
-median over the rounds. The floor counts the products of all tokens with all codes that a step without
-that matrix needs, each at the speed that this run measures of one: the logits; where a softmax has a
-gradient, the logits again and the gradient of the latents; in the paper's form also those of the means and
-of the weights. The exit status is 1 where a bar is missed.
+median over the rounds. The floor is the longer of two times, each at a ceiling that this run measures.
+The FLOPs are those of the products of all tokens with all codes that a step without that matrix needs, at
+the speed of one such product: the logits; where a softmax has a gradient, the logits again and the gradient
+of the latents; in the paper's form also those of the means and of the weights. The bytes are those that any
+step moves at least once, at the speed of a large matrix-vector product: latents, quantized latents and
+their gradients, the tokens, the codebook. The exit status is 1 where a bar is missed.
 """
 
 import argparse
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,17 @@ import torch
 from torch import Tensor, nn
 from vector_quantize_pytorch import SimVQ, VectorQuantize
 
-from measuring import Bar, extra_memory, finish, fresh_memory, machine, spread, take_turns
+from measuring import (
+    Bar,
+    bandwidth,
+    extra_memory,
+    finish,
+    fresh_memory,
+    machine,
+    spread,
+    take_turns,
+    usable_device,
+)
 from regvq.quantizers import (
     EMAVectorQuantizer,
     GumbelQuantizer,
@@ -141,6 +153,28 @@ def product_seconds(size: int, tokens: int, dim: int, rounds: int, device: str) 
     return min(take_turns({"product": run}, rounds, device)["product"])
 
 
+@dataclass(frozen=True)
+class Ceilings:
+    """What the device reaches in this run.
+
+    Attributes:
+        flops: a second, of one product of all tokens with all codes.
+        bytes: a second, of a large matrix-vector product.
+    """
+
+    flops: float
+    bytes: float
+
+    def seconds(self, flops: int, moved: int) -> float:
+        """The least time for so many FLOPs and bytes."""
+        return max(flops / self.flops, moved / self.bytes)
+
+
+def bytes_moved(size: int, tokens: int, dim: int) -> int:
+    """Float32 latents, quantized latents and the gradients of both, int64 tokens, and the codebook."""
+    return 4 * (4 * tokens * dim + size * dim) + 8 * tokens
+
+
 def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[Row]:
     """A row for every contestant at one codebook size."""
     quantizers = {
@@ -152,18 +186,24 @@ def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[
         name: lambda one=one: training_step(one, tokens, dim, device) for name, one in quantizers.items()
     }
     seconds = take_turns(steps, rounds, device, warm=2)
-    product = product_seconds(size, tokens, dim, rounds, device)
+    product, moved = 2 * tokens * size * dim, bytes_moved(size, tokens, dim)
+    ceilings = Ceilings(
+        product / product_seconds(size, tokens, dim, rounds, device), bandwidth(device, rounds)
+    )
     rows: list[Row] = []
     for name, times in seconds.items():
         extra = extra_memory(steps[name], device)
-        middle = statistics.median(times)
+        middle, flops = statistics.median(times), product * CONTESTANTS[name].products
         rows.append(
             {
                 "quantizer": name,
                 "codebook_size": size,
                 "milliseconds": 1e3 * middle,
                 "spread": 1e3 * spread(times),
-                "floor_milliseconds": 1e3 * product * CONTESTANTS[name].products,
+                "flops": flops,
+                "bytes": moved,
+                "ceilings": asdict(ceilings),
+                "floor_milliseconds": 1e3 * ceilings.seconds(flops, moved),
                 "megabytes": None if extra is None else extra / 2**20,
             }
         )
@@ -212,6 +252,8 @@ def show(rows: list[Row]) -> None:
             f"{to_library:>9}{value / row['floor_milliseconds']:>9.2f}"
             f"{'-' if extra is None else f'{extra:.0f}':>8}"
         )
+    reached = rows[0]["ceilings"]
+    print(f"  ceilings: {reached['flops'] / 1e9:.1f} GFLOP/s, {reached['bytes'] / 1e9:.1f} GB/s")
 
 
 def main() -> int:
@@ -219,7 +261,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: under 45 s on two cores")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
-    parser.add_argument("--device", choices=sorted(SIZES), default="cpu")
+    parser.add_argument("--device", type=usable_device, choices=sorted(SIZES), default="cpu")
     parser.add_argument("--tokens", type=int, help="tokens a step; 2048 on a CPU, 8192 on a GPU")
     parser.add_argument("--dim", type=int, default=64, help="dimensions of a code (default: %(default)s)")
     arguments = parser.parse_args()

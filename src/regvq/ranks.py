@@ -1,11 +1,15 @@
 """Several processes that share one task, as ``torchrun`` starts them; a process alone is rank 0 of 1."""
 
+import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from regvq.errors import RegvqError
 
 T = TypeVar("T")
 
@@ -48,6 +52,42 @@ def gather(value: str) -> list[str]:
     if world_size() > 1:
         dist.all_gather_object(found, value)
     return found
+
+
+def require_same(facts: Mapping[str, Any]) -> None:
+    """Refuses to go on where the processes were given different things.
+
+    A folder that one machine does not share with another may hold another tokenizer or other images there,
+    and each process would do its share of a task with its own.
+
+    Args:
+        facts: what decides the results, by name, JSON-ready.
+
+    Raises:
+        RegvqError: on every process, where two of them differ.
+    """
+    found = [json.loads(theirs) for theirs in gather(json.dumps(facts))]
+    for number, theirs in enumerate(found):
+        for name, value in theirs.items():
+            if value != found[0].get(name):
+                raise RegvqError(
+                    f"rank 0 and rank {number} differ in their {name}: give all machines the same files, "
+                    "or folders that they share"
+                )
+
+
+def require_written(files: Iterable[Path]) -> None:
+    """Looks, when all processes are done, whether the files that they were to write are here.
+
+    Raises:
+        RegvqError: some are not; another machine has written them into a folder of its own.
+    """
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise RegvqError(
+            f"{len(missing)} file(s) that other processes have written are not here ({missing[0]} is the "
+            "first): give an --output that all machines share"
+        )
 
 
 def launched() -> int:

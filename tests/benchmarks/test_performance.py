@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cost, quantizers, sampling, training
+from benchmarks import cost, quantizers, ranks, sampling, training
 from benchmarks.performance import FIGURES, PAGE, SECTIONS, page, read_figures
 from measuring import Bar, finish
 
@@ -29,7 +29,7 @@ def test_every_file_of_figures_is_shown() -> None:
 
 def test_what_was_not_measured_says_how_to() -> None:
     text = page({})
-    assert text.count("Not measured yet.") == 7
+    assert text.count("Not measured yet.") == 8
     assert "benchmarks/sampling.py --device cuda --json docs/performance/sampling-cuda.json" in text
 
 
@@ -46,6 +46,7 @@ def test_the_costs_are_those_of_the_shipped_configurations() -> None:
 def test_what_the_benchmarks_write_can_be_shown(tmp_path: Path) -> None:
     way = str(training.EAGER)
     step = {"milliseconds": 4.0, "spread": 0.5, "per_second": 1234.0}
+    step |= {"precision": training.FP32, "flops": 2_000_000_000}
     bars = [Bar("x over y", 2.0, 1.0), Bar("y over x", 2.0, 1.0, at_most=False)]
     figures = {
         "quantizers": written(
@@ -56,6 +57,10 @@ def test_what_the_benchmarks_write_can_be_shown(tmp_path: Path) -> None:
             bars,
             rows=[{"model": "m", "way": way, "unit": "images", "batch_size": 2, **step}],
             parts={way: dict.fromkeys(training.PARTS, 0.5)},
+            ceilings={training.FP32: 4e12},
+        ),
+        "ranks": written(
+            tmp_path / "4.json", [], rows=[ranks.row("tokenizer", {1: [100.0], 2: [150.0]})], steps=40
         ),
         "sampling-cuda": written(
             tmp_path / "3.json",
@@ -66,9 +71,12 @@ def test_what_the_benchmarks_write_can_be_shown(tmp_path: Path) -> None:
         ),
     }
     text = page(figures)
-    assert text.count("Measured on: device an abacus, threads 1.") == 3
+    assert text.count("Measured on: device an abacus, threads 1.") == 4
     assert "| m: eager, fp32 | 4.0 ± 0.5 | 1,234 images | 1.00 |" in text
     assert "| eager, fp32 |" + " 14.3 |" * 7 in text
+    # 2 GFLOP at a quarter of 4 TFLOP/s are 2 ms; in 4 ms it was an eighth.
+    assert "| m: eager, fp32 | 2.0 | 4,000.0 | 2.0 | 4.0 | 12% |" in text
+    assert "| tokenizer | 16 | 100.0 | 150.0 | 75% |" in text
     assert "| x over y | 2.00 | at most 1 | missed |" in text
     assert "| y over x | 2.00 | at least 1 | reached |" in text
     assert text.count("| AR, cached | 1 |") == 1

@@ -1,12 +1,23 @@
 """The speed benchmark of the quantizers: every contestant, every bar, and what it measures with."""
 
+import argparse
 import mmap
 
 import pytest
 import torch
 
-from benchmarks.quantizers import BARS, CONTESTANTS, SIZES, Readable, bars, encode_bar, measure
-from measuring import Bar, extra_memory, fresh_memory, take_turns
+from benchmarks.quantizers import (
+    BARS,
+    CONTESTANTS,
+    SIZES,
+    Ceilings,
+    Readable,
+    bars,
+    bytes_moved,
+    encode_bar,
+    measure,
+)
+from measuring import Bar, extra_memory, fresh_memory, take_turns, usable_device
 from regvq.quantizers import RegularizedVectorQuantizer
 
 
@@ -18,6 +29,14 @@ def test_every_contestant_is_measured() -> None:
         assert row["milliseconds"] > 0
         assert row["spread"] >= 0
         assert row["floor_milliseconds"] > 0
+        assert row["flops"] == CONTESTANTS[row["quantizer"]].products * 2 * 8 * 16 * 4
+
+
+def test_the_floor_is_the_longer_of_computing_and_moving() -> None:
+    # Latents, quantized latents and two gradients of 16 x 4 floats; 8 x 4 of the codebook; 16 tokens.
+    assert bytes_moved(8, 16, 4) == 4 * 4 * 64 + 4 * 32 + 8 * 16
+    assert Ceilings(flops=10.0, bytes=1.0).seconds(40, 3) == 4
+    assert Ceilings(flops=10.0, bytes=1.0).seconds(40, 5) == 5
 
 
 def test_bars_compare_the_right_rows() -> None:
@@ -74,3 +93,10 @@ def test_memory_is_counted_by_the_pages_that_are_touched() -> None:
     assert extra_memory(lambda: torch.ones(size)) == pytest.approx(4 * size, rel=0.1)
     assert extra_memory(lambda: fresh_memory(size)) < 2**20
     assert fresh_memory(mmap.PAGESIZE, 2).shape == (mmap.PAGESIZE, 2)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    assert usable_device("cpu") == "cpu"
+    with pytest.raises(argparse.ArgumentTypeError, match="no GPU on this machine"):
+        usable_device("cuda")

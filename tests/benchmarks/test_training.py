@@ -1,30 +1,20 @@
 """The speed benchmark of training: contestants are the library's, and cutting a step changes nothing."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.cut_step import PARTS, cut_step, parts_of_a_step
-from benchmarks.training import (
-    BF16,
-    EAGER,
-    FAST,
-    FP32,
-    PIXELS,
-    SETTINGS,
-    Way,
-    arguments_of,
-    bars,
-    generator_contestant,
-    measure,
-    tokenizer_contestant,
-    ways,
-)
+from benchmarks.training import bars, measure
 from regvq.training.run import quiet
+from step_flops import flops_of_step
+from tests.evaluation.test_cost import counted
+from training_contestants import generator_contestant, tokenizer_contestant
+from training_settings import SETTINGS, quickened
+from training_ways import BF16, EAGER, FAST, FP32, Way, arguments_of, ways
 
-SHORT = replace(SETTINGS["cpu"], warm=1, timed=1, batch=2)
+QUICK = quickened(SETTINGS["cpu"])
 
 
 def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
@@ -32,7 +22,7 @@ def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
     gradients = []
     for cut in (False, True):
         with quiet():
-            training = tokenizer_contestant(EAGER, SHORT, "cpu", tmp_path).training.train()
+            training = tokenizer_contestant(EAGER, SETTINGS["cpu"], "cpu", tmp_path).training.train()
         torch.manual_seed(0)
         if cut:
             cut_step(training, images, FP32, lambda part: None)
@@ -50,7 +40,7 @@ def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
 
 def test_every_part_is_timed(tmp_path: Path) -> None:
     with quiet():
-        contestant = tokenizer_contestant(EAGER, SHORT, "cpu", tmp_path)
+        contestant = tokenizer_contestant(EAGER, QUICK, "cpu", tmp_path)
     parts = parts_of_a_step(contestant.training, contestant.data, "cpu", FP32, contestant.clip, 1)
     assert list(parts) == list(PARTS)
     assert all(seconds > 0 for seconds in parts.values())
@@ -59,8 +49,8 @@ def test_every_part_is_timed(tmp_path: Path) -> None:
 def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path) -> None:
     with quiet():
         half = Way(False, BF16, True)
-        first = {half: tokenizer_contestant(half, SHORT, "cpu", tmp_path, PIXELS)}
-        second = {EAGER: generator_contestant("autoregressive-tiny", EAGER, SHORT, "cpu", tmp_path)}
+        first = {half: tokenizer_contestant(half, QUICK, "cpu", tmp_path)}
+        second = {EAGER: generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)}
         assert (first[half].precision, first[half].clip) == (BF16, 1.0)
         rows = [*measure(first, "a", "images", 2), *measure(second, "b", "tokens", 2)]
     assert [row["way"] for row in rows] == ["eager, bf16, channels last", "eager, fp32"]
@@ -69,13 +59,37 @@ def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path)
     assert first[half].training.batches.value == second[EAGER].training.batches.value == 6
 
 
-@pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("stage", FAST)
-def test_what_the_bars_judge_takes_part(stage: str, quick: bool) -> None:
-    taking_part = ways(stage, quick)
+def test_what_the_bars_judge_takes_part(stage: str) -> None:
+    taking_part = ways(stage, quick=False)
     assert {EAGER, FAST[stage]} <= set(taking_part)
     assert len({str(way) for way in taking_part}) == len(taking_part)
     assert "--model.compile=true" in arguments_of(FAST[stage], stage)
+
+
+def test_a_quick_run_compiles_the_blocks_of_one_generator_alone() -> None:
+    assert [way.compiled for way in ways("tokenizer", quick=True)] == [False]
+    assert ways("generator", quick=True) == [EAGER, FAST["generator"]]
+    for setting in SETTINGS.values():
+        assert len(quickened(setting).generators) == 1
+
+
+def test_the_flops_of_a_step_are_those_that_torch_counts(tmp_path: Path) -> None:
+    with quiet():
+        first = tokenizer_contestant(EAGER, SETTINGS["cpu"], "cpu", tmp_path)
+        second = generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)
+    images, training = torch.rand(2, 3, 32, 32) * 2 - 1, first.training.train()
+
+    def step() -> None:
+        loss = training.objective(images, training.model(images), 0, training.model.backbone.last_layer)
+        loss.total.backward()
+
+    # What it leaves out, such as the contrastive loss, counts for more on small images.
+    found = 2 * flops_of_step(training, first.data) / first.data.batch_size
+    assert counted(step, whole=True) == pytest.approx(found, rel=0.05)
+    codes, generator = torch.randint(1024, (2, 16, 16)), second.training.model.train()
+    found = flops_of_step(second.training, second.data)
+    assert counted(lambda: generator.loss(codes).total.backward()) == pytest.approx(found, rel=0.02)
 
 
 def test_bars_compare_the_right_rows() -> None:

@@ -1,13 +1,17 @@
 """Commands that several processes do together: the same files as one process makes, each made once."""
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
+from regvq import load_generator
 from regvq.cli import main
+from regvq.tokenizers import ImageTokenizer
 from tests.cli.conftest import Run
 from tests.support.ranks import run_on_ranks
 
@@ -98,6 +102,42 @@ def test_a_rank_that_has_nothing_to_do_waits(tokenizer: Path, generator: Path, t
     for name in ("tokens", "samples"):
         assert contents(shared / name) == contents(alone / name)
     assert (shared / "evaluation" / "evaluation.json").is_file()
+
+
+def said_by(rank: int, commands: list[list[list[str]]]) -> list[str]:
+    """Runs this rank's own commands; what each says on standard error."""
+    said = []
+    for command in commands[rank]:
+        with redirect_stderr(io.StringIO()) as stream:
+            main(command)
+        said.append(stream.getvalue())
+    return said
+
+
+def test_machines_that_do_not_share_their_folders_are_told(
+    tokenizer: Path, generator: Path, tmp_path: Path
+) -> None:
+    other, another = ImageTokenizer.from_pretrained(tokenizer), load_generator(generator)
+    for model, name in ((other, "other"), (another, "another")):
+        next(model.parameters()).data += 1
+        model.save_pretrained(tmp_path / name)
+    commands = [
+        [
+            encode(tokenizer if rank == 0 else tmp_path / "other", tmp_path / "tokens"),
+            sample(tokenizer, generator if rank == 0 else tmp_path / "another", tmp_path / "samples"),
+            sample(tokenizer, generator, tmp_path / f"samples of machine {rank}"),
+        ]
+        for rank in range(2)
+    ]
+    (tmp_path / "ranks").mkdir()
+    first, second = run_on_ranks(said_by, tmp_path / "ranks", commands)
+    for said in (first, second):
+        assert "rank 0 and rank 1 differ in their tokenizer: give all machines the same files" in said[0]
+        assert "rank 0 and rank 1 differ in their generator" in said[1]
+    assert not (tmp_path / "tokens").exists()
+    assert not (tmp_path / "samples").exists()
+    assert "3 file(s) that other processes have written are not here" in first[2]
+    assert "give an --output that all machines share" in first[2]
 
 
 def test_what_is_there_is_not_drawn_again(

@@ -210,9 +210,12 @@ def test_half_precision_changes_nothing_inside(make: Make, dtype: torch.dtype) -
     assert torch.equal(output.loss, expected.loss)
     assert torch.equal(codes, twin.encode(full))
     assert logits.isfinite().all()
-    (output.quantized.float().mean() + output.loss).backward()
+    (output.quantized.float().sum() + output.loss).backward()
+    (expected.quantized.sum() + expected.loss).backward()
     assert half.grad is not None
+    assert full.grad is not None
     assert half.grad.isfinite().all()
+    assert torch.equal(half.grad, full.grad.to(dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -20,13 +20,14 @@ from regvq.evaluation.cost import (
     backbone,
     discriminator,
     generator_step,
+    offline_features,
     quantizer,
     tokenizer_step,
     vgg,
 )
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, TokenSource
 from regvq.losses import AdversarialLoss, Objective, PerceptualLoss
-from regvq.nets import PatchDiscriminator, VQGANBackbone
+from regvq.nets import OfflineFeatures, PatchDiscriminator, VQGANBackbone
 from regvq.nets.features.base import SequentialFeatures
 from regvq.quantizers import RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
@@ -149,6 +150,13 @@ def test_a_discriminator_and_a_vgg_cost_what_torch_counts() -> None:
     seen = discriminator(256, first=True)
     assert counted(lambda: critic(images.detach()).sum().backward()) == seen.step
     assert seen.parameters == parameters(critic)
+
+
+def test_offline_features_cost_what_torch_counts() -> None:
+    net, work = OfflineFeatures(), offline_features(32)
+    images = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    assert counted(lambda: sum(layer.sum() for layer in net(images)).backward()) == work.step
+    assert work.parameters == sum(value.numel() for value in net.buffers())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regvq.conditions import NoCondition
 from regvq.data.scenes import ScenesData
+from regvq.errors import RegvqError
 from regvq.evaluation import Evaluation, evaluate_reconstructions, evaluate_samples, parts
 from regvq.evaluation.parts import in_parts, summed
 from regvq.generators import DiscreteDiffusionGenerator, TokenSource
@@ -87,6 +88,31 @@ def exact(evaluation: Evaluation) -> dict[str, float]:
 def on_a_rank(rank: int, folder: str) -> list[dict[str, float]]:
     parts.PART = 8
     return [exact(one) for one in evaluations(Path(folder))]
+
+
+def on_a_machine(rank: int, folder: str) -> list[dict[str, float]]:
+    return on_a_rank(rank, f"{folder}/{rank}")
+
+
+def test_machines_may_have_caches_of_their_own(tmp_path: Path) -> None:
+    """One of which holds the reference already."""
+    alone = [exact(one) for one in evaluations(tmp_path / "machines" / "0")]
+    (tmp_path / "ranks").mkdir()
+    for found in run_on_ranks(on_a_machine, tmp_path / "ranks", str(tmp_path / "machines")):
+        assert found == alone
+
+
+def on_something_else(rank: int, folder: str) -> str:
+    with pytest.raises(RegvqError) as refusal:
+        in_parts(Path(folder) / f"task {rank}", 10, squares, size=4)
+    return str(refusal.value)
+
+
+def test_ranks_with_different_tasks_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ranks").mkdir()
+    for said in run_on_ranks(on_something_else, tmp_path / "ranks", str(tmp_path / "cache")):
+        assert said.startswith("rank 0 and rank 1 differ in their models or data: give all machines")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_ranks_find_what_one_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

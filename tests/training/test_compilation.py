@@ -2,9 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
+import torch._inductor.config
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import regvq
@@ -13,9 +16,17 @@ from regvq.data import GivenData, ImageDataModule
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator, Generator, TokenSource
 from regvq.losses import AdversarialLoss, ContrastiveLoss, Objective, PerceptualLoss
 from regvq.nets import IdentityBackbone, OfflineFeatures, PatchDiscriminator, VQGANBackbone
+from regvq.nets.compiling import lacking
 from regvq.quantizers import RegularizedVectorQuantizer, VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
-from regvq.training import GeneratorTraining, ModelTraining, TokenizerTraining, TrainingInterrupted, fit
+from regvq.training import (
+    GeneratorTraining,
+    ModelTraining,
+    TokenizerTraining,
+    TrainingInterrupted,
+    fit,
+)
+from regvq.training.callbacks import DivergenceGuard, NonFiniteGuard, Progress
 from tests.training.test_run import At, press_ctrl_c
 
 TOLERANCE = 1e-4
@@ -136,28 +147,52 @@ class Looks(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class Watched(Callback):
+    """Looks at all that happens from the start of a step to its end."""
+
+    def __init__(self) -> None:
+        self.found: list[list[str]] = []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.looks = Looks()
+        self.looks.__enter__()
+
+    def stop(self, *_: Any) -> None:
+        """Keeps what was seen."""
+        self.looks.__exit__(None, None, None)
+        self.found.append(self.looks.found)
+
+
 def looks_of_a_step(
     training: ModelTraining, data: ImageDataModule, folder: Path, options: dict[str, Any]
 ) -> list[str]:
-    """Of the last training step, and of its backward pass."""
-    found: list[list[str]] = []
-    step, backward = training.training_step, training.backward
+    """Of a whole training step: both passes, clipping, optimizer, averages, callbacks.
 
-    def watched_step(batch: Any, batch_idx: int) -> Any:
-        with Looks() as looks:
-            loss = step(batch, batch_idx)
-        found.append(looks.found)
-        return loss
+    The guards look as rarely as they do on a GPU.
+    """
+    watched = Watched()
+    # Lightning calls the module's own hook after those of the callbacks.
+    training.on_train_batch_end = watched.stop  # type: ignore[method-assign]
+    guards = [NonFiniteGuard(every_n_steps=50), DivergenceGuard(every_n_steps=50)]
+    given = {**options, "check_val_every_n_epoch": 1, "val_check_interval": None, "limit_val_batches": 0}
+    given["gradient_clip_val"] = 1.0
+    with patch.object(Progress, "_show"):  # every ten seconds it reads figures, and who knows in which step
+        fit(training, data, folder, callbacks=[watched, *guards], **given)
+    assert len(watched.found) == options["max_steps"]
+    return watched.found[-2]  # the end of the last one belongs to the end of the training
 
-    def watched_backward(*args: Any, **kwargs: Any) -> None:
-        with Looks() as looks:
-            backward(*args, **kwargs)
-        found[-1] += looks.found
 
-    # Lightning calls both by name, so they are watched where it finds them.
-    training.training_step, training.backward = watched_step, watched_backward  # type: ignore[method-assign]
-    fit(training, data, folder, **options)
-    return found[-1]
+def test_ids_of_conditions_are_pinned_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, pinned = stage_two("autoregressive"), []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda ids: pinned.append(ids) or ids)
+    batch = {"codes": torch.zeros(2, 4, 4, dtype=torch.int64), "class_label": torch.tensor([0, 1])}
+    assert not training.on_before_batch_transfer(batch, 0)["condition"].equal(torch.zeros(2, 1))
+    assert not pinned
+    monkeypatch.setattr(GeneratorTraining, "device", torch.device("cuda"), raising=False)
+    ids = training.on_before_batch_transfer(batch, 0)["condition"]
+    assert [one is ids for one in pinned] == [True]
 
 
 def test_a_step_of_a_tokenizer_looks_at_nothing_but_the_seed_of_the_noise(
@@ -170,3 +205,20 @@ def test_a_step_of_a_tokenizer_looks_at_nothing_but_the_seed_of_the_noise(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_of_a_generator_looks_at_nothing(kind: str, output: Path, options: dict[str, Any]) -> None:
     assert looks_of_a_step(stage_two(kind), tokens(), output, options) == []
+
+
+def test_without_a_compiler_training_goes_on_and_says_so_once(
+    tmp_path: Path, options: dict[str, Any], recorder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eager, uncompiled = recorder(), recorder()
+    fit(stage_two("autoregressive"), tokens(), tmp_path / "eager", callbacks=[eager], **options)
+    with torch._inductor.config.patch({"cpp.cxx": (None, str(tmp_path / "g++"))}):
+        training = stage_two("autoregressive", compile=True)
+        fit(training, tokens(), tmp_path / "uncompiled", callbacks=[uncompiled], **options)
+    assert uncompiled.train == eager.train
+    assert capsys.readouterr().err.count("no C++ compiler is found") == 1
+
+
+def test_a_gpu_s_code_needs_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert lacking("cuda") == "Triton is not installed"

@@ -10,12 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 
+from regvq import ranks
 from regvq.data import ImageDataModule
 from regvq.data.module import ValidationOrder
 from regvq.data.scenes import ScenesData
 from regvq.errors import RegvqError
+from regvq.nets import IdentityBackbone
+from regvq.quantizers import RegularizedVectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training import TokenizerTraining
+from regvq.training.callbacks import SameStart
 from regvq.training.cli_arguments import resolve
 from regvq.training.run_folder import RunFolder
 
@@ -114,8 +121,6 @@ def test_two_ranks_learn_the_same_tokenizer(runs: Path) -> None:
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4, msg=name)
     codes = []
-    from regvq.tokenizers import ImageTokenizer
-
     images = torch.stack([sample["image"] for sample in ScenesData(16, 8, 9).val()])
     for name in ("one", "two"):
         codes.append(ImageTokenizer.from_pretrained(runs / name / "tokenizer").encode(images))
@@ -127,6 +132,7 @@ def test_the_second_rank_says_nothing(runs: Path) -> None:
     assert len(list(runs.glob("two/logs/version_*"))) == 1
 
 
+NETWORK = {"dim": 16, "layers": 1, "heads": 2, "hidden": 32}
 GENERATORS = {
     "autoregressive": {"class_path": "regvq.generators.AutoregressiveGenerator", "muon": True},
     # Each rank has its own times and noise, which one process cannot repeat; these belong to places.
@@ -136,8 +142,7 @@ GENERATORS = {
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_two_ranks_learn_the_same_generator(kind: str, runs: Path) -> None:
-    network = {"dim": 16, "layers": 1, "heads": 2, "hidden": 32}
-    model = {"generator": {"class_path": GENERATORS[kind]["class_path"], "init_args": network}}
+    model = {"generator": {"class_path": GENERATORS[kind]["class_path"], "init_args": NETWORK}}
     if GENERATORS[kind]["muon"]:
         model["muon"] = {"learning_rate": 1.0e-2}
     content = {"model": model, "data": TOKENIZER["data"], "trainer": TOKENIZER["trainer"]}
@@ -184,15 +189,51 @@ def test_a_killed_rank_goes_on_from_the_last_checkpoint(runs: Path) -> None:
     assert "timeout: 0:01:00" in (killed / "config.yaml").read_text()
 
 
-def test_a_start_from_different_checkpoints_is_refused(runs: Path, tmp_path: Path) -> None:
-    """As on two machines that do not share the folder: each rank sees one of its own."""
-    shutil.copytree(runs / "two", tmp_path / "0")
-    shutil.copytree(runs / "one", tmp_path / "1")
-    script = tmp_path / "two_machines.py"
+def two_machines(folder: Path) -> Path:
+    """A script that runs ``regvq`` in a folder of its rank's own, as if the ranks shared none."""
+    script = folder / "two_machines.py"
     script.write_text(
         "import os, sys\nfrom pathlib import Path\nfrom regvq.cli import main\n"
         "os.chdir(Path(__file__).parent / os.environ['RANK'])\nsys.exit(main(sys.argv[1:]))"
     )
+    return script
+
+
+def test_a_start_with_different_tokenizers_is_refused(tmp_path: Path) -> None:
+    """The generator would learn tokens that mean one thing on one rank and another on the other."""
+    for rank in range(2):
+        torch.manual_seed(rank)
+        made = ImageTokenizer(IdentityBackbone(4), RegularizedVectorQuantizer(32, 8))
+        made.save_pretrained(tmp_path / str(rank) / "tokenizer")
+    model = {"generator": {"class_path": GENERATORS["autoregressive"]["class_path"], "init_args": NETWORK}}
+    content = {"model": model, "data": TOKENIZER["data"], "trainer": TOKENIZER["trainer"]}
+    (tmp_path / "generator.yaml").write_text(yaml.safe_dump(content))
+    command = ["fit-generator", "--config", str(tmp_path / "generator.yaml"), "--config", "condition/none"]
+    command += ["--model.tokenizer=tokenizer", "--data.batch_size=4", "--output=run", *RANKS]
+    launcher = ["--standalone", "--nproc-per-node=2", str(two_machines(tmp_path))]
+    done = start([*launcher, *command], ranks=2)
+    assert done.returncode != 0
+    assert "rank 0 and rank 1 differ in their model: give all machines the same files" in done.stderr
+
+
+def test_a_start_with_other_images_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.datamodule = ImageDataModule(ScenesData(16, 64, 9))
+    training = TokenizerTraining(ImageTokenizer(IdentityBackbone(4), RegularizedVectorQuantizer(32, 8)))
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    monkeypatch.setattr(ranks, "gather", lambda mine: [mine, mine])
+    SameStart(None).setup(trainer, training, "fit")
+    fewer = '"training images": 63'
+    monkeypatch.setattr(ranks, "gather", lambda mine: [mine, mine.replace('"training images": 64', fewer)])
+    with pytest.raises(RegvqError, match="rank 0 and rank 1 differ in their training images"):
+        SameStart(None).setup(trainer, training, "fit")
+
+
+def test_a_start_from_different_checkpoints_is_refused(runs: Path, tmp_path: Path) -> None:
+    """As on two machines that do not share the folder: each rank sees one of its own."""
+    shutil.copytree(runs / "two", tmp_path / "0")
+    shutil.copytree(runs / "one", tmp_path / "1")
+    script = two_machines(tmp_path)
     command = ["fit-tokenizer", "--output=.", "--resume", "--data.batch_size=4", *RANKS]
     done = start(["--standalone", "--nproc-per-node=2", str(script), *command], ranks=2)
     assert done.returncode != 0

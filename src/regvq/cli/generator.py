@@ -73,6 +73,11 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images at once (default: 16)",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="autoregressive: compile the network first: up to minutes, worth it for many images",
+    )
 
 
 def load(args: argparse.Namespace) -> "Sampler":
@@ -82,7 +87,7 @@ def load(args: argparse.Namespace) -> "Sampler":
         RegvqError: a folder is missing, the two do not fit, or an option means nothing.
     """
     tokenizer, generator = load_models(args)
-    from regvq.generators import Sampler
+    from regvq.generators import AutoregressiveGenerator, Sampler
     from regvq.generators.sampling import check_options
     from regvq.types import SamplingOptions
 
@@ -91,6 +96,10 @@ def load(args: argparse.Namespace) -> "Sampler":
             f"{args.generator} is no diffusion generator, it draws token after token: leave --steps "
             "and --parallel out"
         )
+    if args.compile:
+        if not isinstance(generator, AutoregressiveGenerator):
+            raise RegvqError(f"{args.generator} is no autoregressive generator: leave --compile out")
+        generator.compiled = True
     given = {
         name: getattr(args, name)
         for name in ("temperature", "top_k", "top_p", "guidance", "steps")

@@ -89,8 +89,10 @@ def _draw_files(
     """Batch by batch, each written when it is there: what was drawn before an interruption is kept."""
     files = [args.output / f"{number:05d}.png" for number in range(len(ids))]
     generator_arguments.keep_inputs(files, args.label_map or ())
+    facts = _facts(sampler, ids, provenance)
+    ranks.require_same(facts)
     if ranks.rank() == 0:
-        claim(args.output, RECORD, _facts(sampler, ids, provenance), "set of samples")
+        claim(args.output, RECORD, facts, "set of samples")
     ranks.wait_for_all()
     texts = generator_arguments.condition_texts(args)
     lots = [
@@ -111,6 +113,8 @@ def _draw_files(
                 provenance.save(image[None], files[number], [text], index=number)
             done += len(lot)
     ranks.wait_for_all()
+    if ranks.rank() == 0:
+        ranks.require_written(files)
 
 
 def _facts(sampler: "Sampler", ids: "Tensor", provenance: "Provenance") -> dict[str, Any]:

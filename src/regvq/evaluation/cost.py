@@ -181,6 +181,19 @@ def vgg(net: str, size: int) -> Work:
     return work
 
 
+def offline_features(size: int, widths: Sequence[int] = (24, 40, 48)) -> Work:
+    """``OfflineFeatures`` with these arguments, for images of ``size`` pixels a side."""
+    work, inputs, side = Work(), 3, size // 2
+    for depth, outputs in enumerate(widths):
+        kernel, stride = (3, 1) if depth else (5, 2)
+        weights = inputs * outputs * kernel**2
+        flops = 2 * weights * side**2
+        # Beside the convolution's input: its rectified responses, and those brought to unit contrast.
+        work += Work(weights, flops, 0, flops, inputs * (side * stride) ** 2 + 2 * outputs * side**2)
+        inputs, side = outputs, side // 2
+    return work
+
+
 def discriminator(size: int, first: bool = False, channels: int = 64, layers: int = 3) -> Work:
     """``PatchDiscriminator`` with these arguments, for images of ``size`` pixels a side.
 
@@ -227,11 +240,13 @@ def tokenizer_step(
     Args:
         tokenizer: encoder, quantizer and decoder.
         size: of the images, pixels a side.
-        net: whose features losses compare, ``VGG-16`` or ``VGG-19``; ``None`` for none.
+        net: whose features losses compare, ``VGG-16``, ``VGG-19`` or ``offline``; ``None`` for none.
         critic: arguments of the discriminator, beside which there is the adversary's adaptive weight;
             ``None`` for no adversary.
     """
-    features = vgg(net, size) if net else Work()
+    features = Work()
+    if net is not None:
+        features = offline_features(size) if net == "offline" else vgg(net, size)
     # The features of the image and of the reconstruction, and the way back.
     flops = tokenizer.step + 2 * features.forward + features.to_inputs
     learned, kept = tokenizer.parameters, tokenizer.kept + features.kept

@@ -34,8 +34,9 @@ def in_parts(
         size: images of a part; ``PART`` where none is given.
 
     Raises:
-        RegvqError: the folder cannot be written.
+        RegvqError: the folder cannot be written, or the processes have different things to do.
     """
+    ranks.require_same({"models or data": folder.name})
     numbers, size = range(count), size or PART
     parts = [numbers[start : start + size] for start in range(0, count, size)]
     files = [folder / f"{number:05d}.safetensors" for number in range(len(parts))]

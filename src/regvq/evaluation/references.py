@@ -116,8 +116,9 @@ def reference_features(
     """
     path = folder / f"{reference.key}.safetensors"
     found = _read(path)
-    ranks.wait_for_all()  # else the first one writes what another has not yet looked for
-    if found is not None:
+    # Together: the cache may be a folder of one machine, and those without the file need the others.
+    if str(False) not in ranks.gather(str(found is not None)):
+        assert found is not None
         features, names = found
         if damaged is not None:
             damaged |= names

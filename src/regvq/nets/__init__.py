@@ -2,6 +2,7 @@
 
 from regvq.nets.attentive_backbone import AttentiveVQGANBackbone
 from regvq.nets.backbone import Backbone, IdentityBackbone, VQGANBackbone
+from regvq.nets.compiled_steps import CompiledSteps
 from regvq.nets.discriminator import PatchDiscriminator
 from regvq.nets.features import (
     DINOv2Features,
@@ -26,6 +27,7 @@ from regvq.nets.transformer import (
 __all__ = [
     "AttentiveVQGANBackbone",
     "Backbone",
+    "CompiledSteps",
     "DINOv2Features",
     "EnlargedFeatures",
     "FeatureNet",

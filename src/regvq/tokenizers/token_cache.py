@@ -122,6 +122,7 @@ def write_cache(
         raise RegvqError("variants, shard_size and batch_size must be at least 1")
     halves: dict[str, Dataset[Sample]] = {"train": data.train(seed), "val": data.val()}
     header = _header(tokenizer, halves, _written(data), seed, variants, shard_size)
+    ranks.require_same(asdict(header))
     if ranks.rank() == 0:
         if (folder / HEADER).is_file():
             read_header(folder)  # an earlier version's is told as that
@@ -144,6 +145,8 @@ def write_cache(
         remove_leftovers(path)
         write_bytes(path, _shard(loader, tokenizer))
     ranks.wait_for_all()
+    if ranks.rank() == 0:
+        ranks.require_written(shard_path(folder, *shard) for shard in header.shards())
     return header
 
 

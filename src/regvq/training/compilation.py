@@ -1,5 +1,6 @@
 """Networks that run compiled inside training steps, and as they are everywhere else."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from diffusers.models.autoencoders.vae import Decoder, Encoder
 from torch import nn
 
 from regvq.nets import PatchDiscriminator, TransformerBlock
+from regvq.nets.compiling import lacking
 from regvq.nets.features.base import SequentialFeatures
 
 _PARTS = (Encoder, Decoder, SequentialFeatures, PatchDiscriminator, TransformerBlock)
@@ -24,6 +26,9 @@ class CompiledParts:
 
     Nothing is wrapped: names in state dicts and checkpoints stay what they are, validation and sampling,
     whose batches have other sizes, run uncompiled, and so does the model that a training returns.
+
+    Where the device's code cannot be made, for want of Triton or of a C++ compiler, that is said once and
+    the networks run uncompiled.
 
     Args:
         owners: modules whose networks are compiled.
@@ -46,12 +51,25 @@ class CompiledParts:
             for module in modules
             if any(id(parameter) in wanted for parameter in module.parameters(recurse=False))
         }
+        self._owners = owners
+        self._possible: bool | None = None
+        """Whether compiling is; ``None`` before the device is known."""
         # The adversary's adaptive weight goes back through the networks twice and again for the total.
         torch._functorch.config.donated_buffer = False
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """The networks are compiled while this lasts."""
+        if self._possible is None:
+            missing = lacking(next(self._owners[0].parameters()).device.type)
+            self._possible = missing is None
+            if missing is not None:
+                warnings.warn(
+                    f"{missing}: training steps run uncompiled, as without model.compile", stacklevel=2
+                )
+        if not self._possible:
+            yield
+            return
         for module, forward in self._forwards.items():
             setattr(module, "forward", forward)  # noqa: B010 - to a type checker a method is no variable
         try:

@@ -90,7 +90,10 @@ class GeneratorTraining(ModelTraining):
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Adds the condition's ids ``[B, P]``: they are checked, for which a GPU would be waited for."""
-        return {**batch, "condition": self.model.condition.of(batch)}
+        ids = self.model.condition.of(batch)
+        # Like what the loader has pinned, so that the copy to a GPU goes beside its work.
+        pinned = self.device.type == "cuda" and ids.device.type == "cpu"
+        return {**batch, "condition": ids.pin_memory() if pinned else ids}
 
     def batch_images(self, batch: dict[str, Any]) -> int:
         return len(batch["codes"] if "codes" in batch else batch["image"])

@@ -1,19 +1,24 @@
-"""All processes go on from the same place, or none does."""
+"""All processes go on from the same place with the same model and data, or none does."""
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from regvq import ranks
+from regvq.configurable import describe
+from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
+from regvq.training.base import ModelTraining
 
 
 class SameStart(Callback):
     """Compares what the processes of a run are about to start from.
 
     A folder that one machine does not share with another may hold an older checkpoint there, or none. The
-    weights would be made equal, but neither the optimizer's state nor the batches that are due.
+    weights would be made equal, but neither the optimizer's state nor the batches that are due. It may also
+    hold another tokenizer, whose tokens mean something else, or other images, whose order would differ.
 
     Args:
         checkpoint: that the training goes on from; ``None`` for a new one.
@@ -33,6 +38,12 @@ class SameStart(Callback):
                     f"rank 0 starts from {starts[0]}, rank {rank} from {start}: give an --output that all "
                     "machines share, or start a new run in another folder"
                 )
+        assert isinstance(pl_module, ModelTraining)
+        facts: dict[str, Any] = {"model": describe(pl_module.model)}
+        data: Any = getattr(trainer, "datamodule", None)
+        if isinstance(data, ImageDataModule):
+            facts |= data.state_dict()
+        ranks.require_same(facts)
 
 
 def _content(checkpoint: Path | None) -> str:
