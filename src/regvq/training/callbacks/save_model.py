@@ -1,6 +1,7 @@
 """The run's result: a model's folder, always whole."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from regvq.errors import RegvqError
 from regvq.training.base import ModelTraining
 from regvq.training.callbacks.guard import in_doubt
 from regvq.training.run_folder import RunFolder
+from regvq.training.sharding import is_split, whole
 
 
 class SaveModel(Callback):
@@ -31,27 +33,28 @@ class SaveModel(Callback):
             return
         assert isinstance(pl_module, ModelTraining)
         if not in_doubt(trainer):
-            self._save(trainer, pl_module)
+            self._save(trainer, pl_module, self.folder.model)
         score = trainer.callback_metrics.get(pl_module.monitor)
         if score is None:
             raise RegvqError(f"no value {pl_module.monitor!r} is logged: it decides which weights are best")
         sign = 1 if pl_module.mode == "max" else -1
         if sign * float(score) > (-math.inf if self.best is None else sign * self.best):
             self.best = float(score)
-            if trainer.is_global_zero:
-                pl_module.best_model.save_pretrained(self.folder.best_model)
+            self._save(trainer, pl_module, self.folder.best_model)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ModelTraining)
-        self._save(trainer, pl_module)
+        self._save(trainer, pl_module, self.folder.model)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # After one of our own errors the weights are broken, or the disk is full already.
         assert isinstance(pl_module, ModelTraining)
         if isinstance(exception, RegvqError) or trainer.global_step == 0:
             return
+        if is_split(pl_module.best_model):
+            return  # the other processes need not have come here, and hold parts of it
         if all(value.isfinite().all() for value in pl_module.best_model.parameters()):
-            self._save(trainer, pl_module)
+            self._save(trainer, pl_module, self.folder.model)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -60,6 +63,7 @@ class SaveModel(Callback):
         self.best = state_dict["best"]
 
     @torch.no_grad()
-    def _save(self, trainer: Trainer, pl_module: ModelTraining) -> None:
+    def _save(self, trainer: Trainer, pl_module: ModelTraining, place: Path) -> None:
+        model = whole(pl_module.best_model)
         if trainer.is_global_zero:
-            pl_module.best_model.save_pretrained(self.folder.model)
+            model.save_pretrained(place)
