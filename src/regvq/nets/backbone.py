@@ -21,13 +21,10 @@ from regvq.errors import RegvqError
 from regvq.nets.patch_shortcut import PatchShortcut
 
 BackboneStage = (
-    AttnDownEncoderBlock2D
-    | AttnUpDecoderBlock2D
-    | DownEncoderBlock2D
-    | UNetMidBlock2D
-    | UpDecoderBlock2D
+    AttnDownEncoderBlock2D | AttnUpDecoderBlock2D | DownEncoderBlock2D | UNetMidBlock2D | UpDecoderBlock2D
 )
 """The classes of the blocks of an encoder and a decoder: one block is one resolution, or the middle."""
+
 
 class Backbone(nn.Module, Configurable, ABC):
     """Images to latents and latents to images.

@@ -158,8 +158,8 @@ def require_whole_models(strategy: Any) -> None:
     )
     if any(part in name.lower() for part in _SHARDING):
         raise RegvqError(
-            f"trainer.strategy {name} splits the model up in a way that averages, checkpoints and the saved "
-            f"model are not made for: give {SHARDED}, which splits it with torch's fully_shard, or ddp, with "
+            f"trainer.strategy {name} splits the model up in a way that averages, checkpoints and the "
+            f"saved model are not made for: give {SHARDED}, which is torch's fully_shard, or ddp, with "
             "the whole model on each device"
         )
 

@@ -5,12 +5,13 @@ part, and gathers it where a forward pass needs it. Buffers stay whole: codebook
 means, their statistics and the posterior are made of sums over all processes, so they are equal on each.
 """
 
+import copy
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
-from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy, StrategyRegistry
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -19,16 +20,21 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 
-from regvq.configurable import build, describe
 from regvq.errors import RegvqError
 from regvq.nets import BackboneStage, TransformerBlock
 from regvq.quantizers.collectives import from_first_rank
 from regvq.training.muon import MuonAdamW
 
+if TYPE_CHECKING:
+    from regvq.training.base import ModelTraining
+
 Model = TypeVar("Model", bound=nn.Module)
 
 NAME = "sharded"
 """What a trainer calls the strategy."""
+
+_LIKENESSES: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
+"""Of models that are split up: the same without weights."""
 
 _PASSES = ("training_step", "validation_step", "pictures")
 """Methods of a training in which its networks run."""
@@ -63,7 +69,15 @@ class ShardedStrategy(ModelParallelStrategy):
     lightning_restore_optimizer = Strategy.lightning_restore_optimizer
 
     def setup_environment(self) -> None:
-        """All processes are one group that shares the model."""
+        """All processes are one group that shares the model.
+
+        Raises:
+            RegvqError: the precision needs a gradient scaler, which was not tried on parts of gradients.
+        """
+        if self.precision_plugin.precision == "16-mixed":
+            raise RegvqError(
+                f"trainer.precision 16-mixed does not go with trainer.strategy {NAME}: give bf16-mixed"
+            )
         self._data_parallel_size = self.num_nodes * self.num_processes
         self._tensor_parallel_size = 1
         super().setup_environment()
@@ -76,7 +90,10 @@ class ShardedStrategy(ModelParallelStrategy):
         super().model_to_device()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Lightning's; at the first batch some codebooks are put on its latents, which the parts take over."""
+        """Lightning's; the parts take over what a network writes into its weights at the first batch.
+
+        That is how a codebook which learns by gradient starts on the latents.
+        """
         output = super().training_step(*args, **kwargs)
         if not self._begun:
             self._begun = True
@@ -88,21 +105,20 @@ class ShardedStrategy(ModelParallelStrategy):
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """The whole model on the first process."""
-        return self._gathered(super(ModelParallelStrategy, self).lightning_module_state_dict())
+        return self._gathered(Strategy.lightning_module_state_dict(self))
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state on the first process."""
-        return self._gathered(super(ModelParallelStrategy, self).optimizer_state(optimizer))
+        return self._gathered(Strategy.optimizer_state(self, optimizer))
 
     def load_optimizer_state_dict(self, checkpoint: Any) -> None:
         """Each process takes its part."""
         pairs = zip(self.optimizers, checkpoint["optimizer_states"], strict=True)
         states = [_split_state(optimizer, state) for optimizer, state in pairs]
-        super(ModelParallelStrategy, self).load_optimizer_state_dict({"optimizer_states": states})
+        Strategy.load_optimizer_state_dict(self, {"optimizer_states": states})
 
-    def _training(self) -> LightningModule:
-        assert self.lightning_module is not None
-        return self.lightning_module
+    def _training(self) -> "ModelTraining":
+        return cast("ModelTraining", self.lightning_module)
 
     def _gathered(self, state: Any) -> Any:
         return gathered(state, keep=self.is_global_zero)
@@ -112,7 +128,7 @@ StrategyRegistry.register(NAME, ShardedStrategy, description="models that one de
 
 
 @torch.no_grad()
-def shard(training: LightningModule, mesh: DeviceMesh, device: torch.device) -> None:
+def shard(training: "ModelTraining", mesh: DeviceMesh, device: torch.device) -> None:
     """Splits the parameters of a training up; the first process's values become everybody's.
 
     Args:
@@ -121,8 +137,13 @@ def shard(training: LightningModule, mesh: DeviceMesh, device: torch.device) -> 
         device: of this process.
 
     Raises:
-        RegvqError: a parameter cannot be split.
+        RegvqError: a parameter cannot be split, or the networks are compiled.
     """
+    if training.compiled is not None:
+        raise RegvqError(
+            f"model.compile does not go with trainer.strategy {NAME}, which gathers weights between the "
+            "parts of a network: leave one of them away"
+        )
     for name, parameter in training.named_parameters():
         if parameter.ndim == 0:
             raise RegvqError(
@@ -132,6 +153,7 @@ def shard(training: LightningModule, mesh: DeviceMesh, device: torch.device) -> 
         parameter.data = parameter.data.contiguous()  # others are not split, whatever the layout of images
     for value in (*training.parameters(), *training.buffers()):
         value.copy_(from_first_rank(value.to(device)))
+    _LIKENESSES[training.best_model] = _without_weights(training.best_model)
     for module in training.modules():
         if isinstance(module, BackboneStage | TransformerBlock):
             fully_shard(module, mesh=mesh)
@@ -152,10 +174,19 @@ def whole(model: Model) -> Model:
     """
     if not is_split(model):
         return model
-    with torch.random.fork_rng(devices=[]):
-        copy = cast(Model, build(describe(model)))
-    copy.load_state_dict(gathered(model.state_dict()))
-    return copy
+    likeness = cast(Model, copy.deepcopy(_LIKENESSES[model]))
+    state = {name: value.cpu().clone() for name, value in gathered(model.state_dict()).items()}
+    likeness.load_state_dict(state, assign=True)
+    return likeness
+
+
+def _without_weights(model: nn.Module) -> nn.Module:
+    """A copy whose parameters take no memory."""
+    weights = {
+        id(value): nn.Parameter(torch.empty_like(value, device="meta"), value.requires_grad)
+        for value in model.parameters()
+    }
+    return copy.deepcopy(model, weights)  # what it finds there it takes for copied already
 
 
 def gathered(state: Any, keep: bool = True) -> Any:
