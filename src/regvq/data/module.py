@@ -29,7 +29,8 @@ class ImageDataModule(pl.LightningDataModule):
         dataset: the training and the validation data.
         batch_size: samples of a training batch on one rank, that is in one process, so that no number of
             processes has to divide it; an epoch's remainder is dropped.
-        val_batch_size: samples of a validation batch.
+        val_batch_size: samples of a validation batch; over several ranks a few more where they would
+            otherwise not have the same number of batches.
         workers: processes that prepare batches; 0 prepares them in the training process.
         seed: decides the training order and the augmentation; validation does not depend on it.
 

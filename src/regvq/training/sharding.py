@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from lightning.fabric.plugins.collectives.torch_collective import default_pg_timeout
 from lightning.pytorch.strategies import ModelParallelStrategy, Strategy, StrategyRegistry
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -54,7 +53,7 @@ class ShardedStrategy(ModelParallelStrategy):
         timeout: how long processes wait for each other.
     """
 
-    def __init__(self, timeout: timedelta | None = default_pg_timeout) -> None:
+    def __init__(self, timeout: timedelta = timedelta(minutes=30)) -> None:
         super().__init__(save_distributed_checkpoint=False, timeout=timeout)
         self._shards: dict[str, nn.Parameter] = {}
         self._begun = False
@@ -120,8 +119,8 @@ class ShardedStrategy(ModelParallelStrategy):
     def _training(self) -> "ModelTraining":
         return cast("ModelTraining", self.lightning_module)
 
-    def _gathered(self, state: Any) -> Any:
-        return gathered(state, keep=self.is_global_zero)
+    def _gathered(self, state: dict[str, Any]) -> dict[str, Any]:
+        return cast(dict[str, Any], gathered(state, keep=self.is_global_zero))
 
 
 StrategyRegistry.register(NAME, ShardedStrategy, description="models that one device cannot hold")
