@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from offline_candidates import candidates
 from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as tv
 
+from offline_candidates import candidates
 from regvq.losses.contrastive import PatchNCELoss
 from regvq.losses.functional import unit_norm
 from regvq.nets import FeatureNet, SqueezeNetFeatures

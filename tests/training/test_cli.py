@@ -117,7 +117,7 @@ def test_a_mistake_in_a_file_is_one_sentence(small: str, tmp_path: Path, text: s
         (["--config", "tokenizer/nothing"], "no configuration tokenizer/nothing: .*tokenizer/regvq"),
         (["--nonsense", "3"], "unrecognized arguments: --nonsense 3"),
         (["--trainer.max_steps", "many"], r"--trainer\.max_steps: .*many"),
-        (["--trainer.strategy=fsdp"], "strategy fsdp splits the model between the processes.*: give ddp"),
+        (["--trainer.strategy=fsdp"], "strategy fsdp splits the model up .*: give sharded, .*, or ddp"),
         (["--trainer.strategy=deepspeed_stage_2"], "strategy deepspeed_stage_2 splits the model"),
         (
             ["--trainer.strategy.class_path=lightning.pytorch.strategies.ModelParallelStrategy"],

@@ -29,7 +29,8 @@ class ImageDataModule(pl.LightningDataModule):
         dataset: the training and the validation data.
         batch_size: samples of a training batch on one rank, that is in one process, so that no number of
             processes has to divide it; an epoch's remainder is dropped.
-        val_batch_size: samples of a validation batch.
+        val_batch_size: samples of a validation batch; over several ranks a few more where they would
+            otherwise not have the same number of batches.
         workers: processes that prepare batches; 0 prepares them in the training process.
         seed: decides the training order and the augmentation; validation does not depend on it.
 
@@ -94,8 +95,10 @@ class ImageDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Sample]:
         """All validation batches in order; over several ranks each takes its share, every image once."""
         dataset = self.val_dataset
-        order = ValidationOrder(dataset, *self._rank())
-        return DataLoader(dataset, batch_size=self.val_batch_size, sampler=order, **self._loader_options())
+        rank, ranks = self._rank()
+        order = ValidationOrder(dataset, rank, ranks)
+        size = even_batches(size_of(dataset), self.val_batch_size, ranks)
+        return DataLoader(dataset, batch_size=size, sampler=order, **self._loader_options())
 
     def state_dict(self) -> dict[str, Any]:
         """What the order of the batches depends on, kept in checkpoints so that a resume can check it."""
@@ -234,6 +237,22 @@ class ValidationOrder(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.items)
+
+
+def even_batches(items: int, batch_size: int, ranks: int) -> int:
+    """The least batch size from ``batch_size`` on at which all ranks have as many validation batches.
+
+    Where a model is split up over the ranks, each waits for the others in every batch.
+
+    Args:
+        items: dealt out to the ranks one by one, at least ``ranks``.
+        batch_size: that is wanted.
+        ranks: number of processes.
+    """
+    least, left_over = divmod(items, ranks)
+    while left_over and least % batch_size == 0:
+        batch_size += 1  # some ranks would have a batch for their one item more
+    return batch_size
 
 
 class ResumableLoader(DataLoader[Sample]):

@@ -1,7 +1,7 @@
 """Networks: thin adapters over diffusers' and transformers' blocks, frozen nets, a discriminator."""
 
 from regvq.nets.attentive_backbone import AttentiveVQGANBackbone
-from regvq.nets.backbone import Backbone, IdentityBackbone, VQGANBackbone
+from regvq.nets.backbone import Backbone, BackboneStage, IdentityBackbone, VQGANBackbone
 from regvq.nets.compiled_steps import CompiledSteps
 from regvq.nets.discriminator import PatchDiscriminator
 from regvq.nets.features import (
@@ -27,6 +27,7 @@ from regvq.nets.transformer import (
 __all__ = [
     "AttentiveVQGANBackbone",
     "Backbone",
+    "BackboneStage",
     "CompiledSteps",
     "DINOv2Features",
     "EnlargedFeatures",

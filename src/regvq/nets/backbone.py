@@ -7,11 +7,23 @@ from typing import cast
 import torch
 from diffusers.models.autoencoders.vae import Decoder, Encoder
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d_blocks import (
+    AttnDownEncoderBlock2D,
+    AttnUpDecoderBlock2D,
+    DownEncoderBlock2D,
+    UNetMidBlock2D,
+    UpDecoderBlock2D,
+)
 from torch import Tensor, nn
 
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.nets.patch_shortcut import PatchShortcut
+
+BackboneStage = (
+    AttnDownEncoderBlock2D | AttnUpDecoderBlock2D | DownEncoderBlock2D | UNetMidBlock2D | UpDecoderBlock2D
+)
+"""The classes of the blocks of an encoder and a decoder: one block is one resolution, or the middle."""
 
 
 class Backbone(nn.Module, Configurable, ABC):

@@ -14,6 +14,7 @@ from regvq.training.muon import MuonOptions
 from regvq.training.run import fit
 from regvq.training.run_card import facts_of_run
 from regvq.training.run_folder import RunFolder
+from regvq.training.sharding import ShardedStrategy
 from regvq.training.tokenizer_training import TokenizerTraining
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "MuonOptions",
     "NonFiniteError",
     "RunFolder",
+    "ShardedStrategy",
     "TokenizerTraining",
     "TrainingInterrupted",
     "facts_of_run",

@@ -11,6 +11,7 @@ from regvq.errors import RegvqError
 from regvq.quantizers import EMACodebook
 from regvq.quantizers.peers import PeerVQ
 from regvq.quantizers.step_counter import StepCounter
+from regvq.training.sharding import own_part
 
 
 class AveragedModel(nn.Module):
@@ -63,4 +64,5 @@ class AveragedModel(nn.Module):
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*(value.detach() for value in module.parameters()), *module.buffers()]
+    """What this process holds of a model."""
+    return [*(own_part(value.detach()) for value in module.parameters()), *module.buffers()]

@@ -35,6 +35,8 @@ from regvq.training.checkpoint_io import AtomicCheckpointIO
 from regvq.training.interruption import StopRequested, TrainingInterrupted
 from regvq.training.resuming import start_of
 from regvq.training.run_folder import RunFolder
+from regvq.training.sharding import NAME as SHARDED
+from regvq.training.sharding import whole
 
 DEFAULTS: dict[str, Any] = {
     "num_sanity_val_steps": 0,
@@ -44,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
 """The trainer's defaults where they differ from Lightning's."""
 
 _SHARDING = ("fsdp", "modelparallel", "deepspeed")
-"""Parts of the names of strategies that give each process a part of the model alone."""
+"""Parts of the names of strategies that split models up in other ways than ``ShardedStrategy``."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -143,7 +145,7 @@ def joined(ours: Iterable[Callback], given: Iterable[Callback]) -> list[Callback
 
 
 def require_whole_models(strategy: Any) -> None:
-    """Refuses a trainer's strategy that splits the model up.
+    """Refuses a trainer's strategy that splits the model up, but for ``ShardedStrategy``.
 
     Args:
         strategy: the trainer's argument: a name, an object, or a configuration with ``class_path``.
@@ -156,9 +158,9 @@ def require_whole_models(strategy: Any) -> None:
     )
     if any(part in name.lower() for part in _SHARDING):
         raise RegvqError(
-            f"trainer.strategy {name} splits the model between the processes, and here averages, "
-            "checkpoints and the saved model are made of whole weights: give ddp, with the whole model on "
-            "each device"
+            f"trainer.strategy {name} splits the model up in a way that averages, checkpoints and the "
+            f"saved model are not made for: give {SHARDED}, which is torch's fully_shard, or ddp, with "
+            "the whole model on each device"
         )
 
 
@@ -241,7 +243,7 @@ def run(
                 f"{error.filename or folder.path} has no room left ({error.strerror}): free some and go on "
                 "with --resume, or give another --output; what was saved before is whole"
             ) from None
-    return training.best_model.eval()
+    return whole(training.best_model).eval()
 
 
 def _advice(trainer: Trainer, folder: RunFolder) -> str:

@@ -11,6 +11,7 @@ from regvq.training.base import ModelTraining
 from regvq.training.callbacks.guard import Seen, StepGuard, values_of
 from regvq.training.callbacks.last_checkpoint import way_back
 from regvq.training.interruption import NonFiniteError
+from regvq.training.sharding import joined
 
 _INPUT, _LOSS, _GRADIENT = range(3)
 """Within a batch what comes first in the computation is named, although the gradient is recorded first."""
@@ -32,7 +33,7 @@ class NonFiniteGuard(StepGuard):
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         found = [(name, p.grad) for name, p in pl_module.named_parameters() if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm([gradient for _, gradient in found]))
+        norms = joined(torch.stack(torch._foreach_norm([gradient for _, gradient in found])))
         self.record(trainer, _GRADIENT, [f"the gradient of {name}" for name, _ in found], norms)
 
     def observe(self, trainer: Trainer, training: ModelTraining, batch: Any) -> None:

@@ -1,6 +1,7 @@
 """The run's result: a model's folder, always whole."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from regvq.training.base import ModelTraining
 from regvq.training.callbacks.due import validation_is_due
 from regvq.training.callbacks.guard import in_doubt
 from regvq.training.run_folder import RunFolder
+from regvq.training.sharding import is_split, whole
 
 
 class SaveModel(Callback):
@@ -35,35 +37,36 @@ class SaveModel(Callback):
         if trainer.global_step == trainer.max_steps and not validation_is_due(trainer):
             assert isinstance(pl_module, ModelTraining)
             if not in_doubt(trainer):
-                self._save(trainer, pl_module)
+                self._save_last(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         assert isinstance(pl_module, ModelTraining)
         if not in_doubt(trainer):
-            self._save(trainer, pl_module)
+            self._save_last(trainer, pl_module)
         score = trainer.callback_metrics.get(pl_module.monitor)
         if score is None:
             raise RegvqError(f"no value {pl_module.monitor!r} is logged: it decides which weights are best")
         sign = 1 if pl_module.mode == "max" else -1
         if sign * float(score) > (-math.inf if self.best is None else sign * self.best):
             self.best = float(score)
-            if trainer.is_global_zero:
-                pl_module.best_model.save_pretrained(self.folder.best_model)
+            self._save(trainer, pl_module, self.folder.best_model)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, ModelTraining)
         if trainer.global_step != self._saved_step:
-            self._save(trainer, pl_module)
+            self._save_last(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # After one of our own errors the weights are broken, or the disk is full already.
         assert isinstance(pl_module, ModelTraining)
         if isinstance(exception, RegvqError) or trainer.global_step == 0:
             return
+        if is_split(pl_module.best_model):
+            return  # the other processes need not have come here, and hold parts of it
         if all(value.isfinite().all() for value in pl_module.best_model.parameters()):
-            self._save(trainer, pl_module)
+            self._save_last(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -71,8 +74,12 @@ class SaveModel(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
 
-    @torch.no_grad()
-    def _save(self, trainer: Trainer, pl_module: ModelTraining) -> None:
-        if trainer.is_global_zero:
-            pl_module.best_model.save_pretrained(self.folder.model)
+    def _save_last(self, trainer: Trainer, pl_module: ModelTraining) -> None:
+        self._save(trainer, pl_module, self.folder.model)
         self._saved_step = trainer.global_step
+
+    @torch.no_grad()
+    def _save(self, trainer: Trainer, pl_module: ModelTraining, place: Path) -> None:
+        model = whole(pl_module.best_model)
+        if trainer.is_global_zero:
+            model.save_pretrained(place)

@@ -1,0 +1,117 @@
+"""Small trainings, for one process with the joined batch and for several that split the model up.
+
+As a program, under torchrun: trains them all, split up, into a folder, and goes on with some of them. What
+an adversary's training is compared with, which is DDP, is trained, too.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.distributed.fsdp import FSDPModule
+
+from regvq import ranks
+from regvq.conditions import NoCondition
+from regvq.data import ImageDataModule
+from regvq.data.scenes import ScenesData
+from regvq.errors import RegvqError
+from regvq.generators import AutoregressiveGenerator, TokenSource
+from regvq.losses import AdversarialLoss, Objective
+from regvq.nets import IdentityBackbone, PatchDiscriminator, VQGANBackbone
+from regvq.quantizers import Quantizer, RegularizedVectorQuantizer, VectorQuantizer
+from regvq.tokenizers import ImageTokenizer
+from regvq.training import GeneratorTraining, ModelTraining, MuonOptions, TokenizerTraining, fit
+from regvq.training.run_folder import RunFolder
+from regvq.training.sharding import own_part
+
+STEPS, SAVED = 5, 3
+"""Steps of a training, and those that its last checkpoint but one has."""
+OPTIONS: dict[str, Any] = {
+    "accelerator": "cpu",
+    "max_steps": STEPS,
+    "val_check_interval": SAVED,
+    "check_val_every_n_epoch": None,
+    "log_every_n_steps": 1,
+    "gradient_clip_val": 1.0,
+}
+
+
+def _tokenizer(quantizer: Callable[[], Quantizer], objective: Callable[[], Objective]) -> ModelTraining:
+    torch.manual_seed(0)
+    backbone = VQGANBackbone((8, 16), 1, 8, norm_groups=4, shortcut=True)
+    tokenizer = ImageTokenizer(backbone, quantizer())
+    return TokenizerTraining(tokenizer, objective(), ema_decay=0.9)
+
+
+def _generator(muon: MuonOptions | None) -> ModelTraining:
+    torch.manual_seed(0)
+    tokenizer = ImageTokenizer(IdentityBackbone(4), VectorQuantizer(32, 8, init="normal"))
+    source = TokenSource(32, (4, 4), tokenizer.fingerprint())
+    generator = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=2, heads=2, hidden=32)
+    return GeneratorTraining(generator, tokenizer, learning_rate=1e-2, ema_decay=0.9, muon=muon)
+
+
+TRAININGS: dict[str, Callable[[], ModelTraining]] = {
+    # No place is sampled: each rank has its own chance, which one process cannot repeat.
+    "adversary": lambda: _tokenizer(
+        lambda: RegularizedVectorQuantizer(32, 8, mask_ratio=0.0),
+        lambda: Objective(adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1)),
+    ),
+    "gradient-codebook": lambda: _tokenizer(lambda: VectorQuantizer(32, 8, init="data"), Objective),
+    "adamw": lambda: _generator(None),
+    "muon": lambda: _generator(MuonOptions()),
+}
+
+
+def train(name: str, output: Path, batch_size: int, **options: Any) -> tuple[ModelTraining, Any]:
+    """One of the trainings, and the model that it returns."""
+    training = TRAININGS[name]()
+    # Nine images: dealt out to two ranks in fours, one of them would have a batch more.
+    data = ImageDataModule(ScenesData(16, 64, 9), batch_size, val_batch_size=4)
+    return training, fit(training, data, output, **{**OPTIONS, **options})
+
+
+class BrokenGradient(Callback):
+    """Spoils a single gradient in the part that the last rank holds."""
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_rank == trainer.world_size - 1:
+            last = list(pl_module.model.parameters())[-1]
+            own_part(last.grad).fill_(torch.nan)
+
+
+def _split_up(folder: Path) -> None:
+    shared = {"batch_size": 4, "devices": 2, "strategy": "sharded"}
+    facts: dict[str, Any] = {}
+    for name in TRAININGS:
+        training, model = train(name, folder / name, **shared)
+        model.save_pretrained(folder / f"{name}-{ranks.rank()}")
+        training.state_dict()  # before it all that a validation has gathered is let go
+        facts[name] = {
+            "own": sum(own_part(value.detach()).numel() for value in training.parameters()),
+            "all": sum(value.numel() for value in training.parameters()),
+            "split": [one for one, module in training.named_modules() if isinstance(module, FSDPModule)],
+        }
+    # Its adaptive weight is made of each process's own gradients, so one process cannot repeat it, either.
+    train("adversary", folder / "reference-adversary", **{**shared, "strategy": "ddp"})
+    for name, strategy in (("adversary", "sharded"), ("muon", "sharded"), ("muon", "ddp")):
+        again = folder / f"{name}-again-{strategy}"
+        if ranks.rank() == 0:
+            shutil.copytree(folder / name, again)
+            RunFolder(again).last.unlink()
+        ranks.wait_for_all()
+        train(name, again, **{**shared, "strategy": strategy}, resume=True)
+    try:
+        train("adamw", folder / "broken", **shared, callbacks=[BrokenGradient()])
+    except RegvqError as error:
+        facts["broken"] = str(error)
+    (folder / f"facts-{ranks.rank()}.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    _split_up(Path(sys.argv[1]))
