@@ -41,6 +41,11 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+def _regvq() -> Quantizer:
+    # No place is sampled: each rank has its own chance, which one process cannot repeat.
+    return RegularizedVectorQuantizer(32, 8, mask_ratio=0.0)
+
+
 def _tokenizer(quantizer: Callable[[], Quantizer], objective: Callable[[], Objective]) -> ModelTraining:
     torch.manual_seed(0)
     backbone = VQGANBackbone((8, 16), 1, 8, norm_groups=4, shortcut=True)
@@ -57,10 +62,9 @@ def _generator(muon: MuonOptions | None) -> ModelTraining:
 
 
 TRAININGS: dict[str, Callable[[], ModelTraining]] = {
-    # No place is sampled: each rank has its own chance, which one process cannot repeat.
+    "regvq": lambda: _tokenizer(_regvq, Objective),
     "adversary": lambda: _tokenizer(
-        lambda: RegularizedVectorQuantizer(32, 8, mask_ratio=0.0),
-        lambda: Objective(adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1)),
+        _regvq, lambda: Objective(adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1))
     ),
     "gradient-codebook": lambda: _tokenizer(lambda: VectorQuantizer(32, 8, init="data"), Objective),
     "adamw": lambda: _generator(None),

@@ -19,15 +19,10 @@ from regvq.training.sharding import ShardedStrategy, shard, whole
 from tests.support.split_trainings import SAVED, STEPS, TRAININGS, train
 from tests.training.test_ranks import logged, run
 
-STAGE = {
-    "adversary": "tokenizer",
-    "gradient-codebook": "tokenizer",
-    "adamw": "generator",
-    "muon": "generator",
-}
-LOSS = {"adversary": 2e-4, "gradient-codebook": 2e-4, "adamw": 1e-5, "muon": 1e-3}
+STAGE = {name: "generator" if name in ("adamw", "muon") else "tokenizer" for name in TRAININGS}
+LOSS = {**dict.fromkeys(TRAININGS, 1e-5), "muon": 5e-4}
 """How far losses may be apart, relatively: sums are in another order, and Muon iterates in bfloat16."""
-WEIGHT = {"adversary": 2e-4, "gradient-codebook": 2e-4, "adamw": 2e-4, "muon": 5e-3}
+WEIGHT = {**dict.fromkeys(TRAININGS, 2e-4), "muon": 1e-2}
 """How far weights may be apart."""
 
 
