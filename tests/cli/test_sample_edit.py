@@ -175,6 +175,24 @@ def test_a_mistake_is_one_sentence(
 
 
 @pytest.mark.filterwarnings("default::UserWarning:regvq")
+def test_what_cannot_be_compiled_says_so(
+    generators: dict[str, Path],
+    tokenizer: Path,
+    tmp_path: Path,
+    regvq: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    common = ["--count", 1, "--compile", "--output", tmp_path / "out.png"]
+    status, _, err = regvq("sample", tokenizer, generators["none-diffusion"], *common)
+    assert status == 2
+    assert "is no autoregressive generator: leave --compile out" in err
+    monkeypatch.setattr("regvq.generators.autoregressive.lacking", lambda device: "there is no compiler")
+    status, _, err = regvq("sample", tokenizer, generators["none-ar"], *common)
+    assert status == 0, err
+    assert "there is no compiler: sampling runs uncompiled" in err
+
+
+@pytest.mark.filterwarnings("default::UserWarning:regvq")
 def test_a_long_caption_is_cut_with_a_warning(
     generators: dict[str, Path], tokenizer: Path, tmp_path: Path, regvq: Run
 ) -> None:
