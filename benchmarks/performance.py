@@ -53,12 +53,10 @@ optimizer, averages and callbacks; it has not been checked on a GPU). On one GPU
 
 ## Sampling faster
 
-    regvq sample … --compile
-
-reads the tokens of an autoregressive generator through `torch.compile` (in Python `generator.compiled =
-True`), on a GPU as CUDA graphs, over a cache of fixed size. The first batch of a size takes from some
-seconds to minutes longer. The codes are the same up to rounding. Off unless asked for; on a GPU neither run
-nor measured so far.
+`regvq sample` with `--compile` (in Python `generator.compiled = True`) reads the tokens of an
+autoregressive generator through `torch.compile`, on a GPU as CUDA graphs, over a cache of fixed size. The
+first batch of a size takes from some seconds to minutes longer. The codes are the same up to rounding. Off
+unless asked for; on a GPU neither run nor measured so far.
 """
 
 

@@ -161,7 +161,9 @@ def test_two_ranks_learn_the_same_generator(kind: str, runs: Path) -> None:
         assert two == pytest.approx(one, rel=2e-4), column
     one, two = (load_file(folder / "generator" / "model.safetensors") for folder in (alone, shared))
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=2e-3, atol=2e-4, msg=name)
+        # Muon makes a matrix orthogonal in bfloat16, which rounds to 1/256, at a learning rate of 0.01.
+        by_muon = GENERATORS[kind]["muon"] and "layers" in name
+        torch.testing.assert_close(two[name], value, rtol=2e-3, atol=4e-3 if by_muon else 2e-4, msg=name)
 
 
 def test_a_killed_rank_goes_on_from_the_last_checkpoint(runs: Path) -> None:
