@@ -42,6 +42,17 @@ def test_empirical_smooths_its_counts() -> None:
     torch.testing.assert_close(log_prob.exp(), torch.tensor([0.5, 0.2, 0.3]))
 
 
+def test_empirical_reads_its_counts_from_a_text() -> None:
+    told = EmpiricalPrior("3 0\n 1.5", smoothing=2.0).log_prob(3)
+    assert torch.equal(told, EmpiricalPrior([3, 0, 1.5], smoothing=2.0).log_prob(3))
+
+
+@pytest.mark.parametrize("counts", ["", "3, 0", "three", "1 nan"])
+def test_empirical_refuses_a_text(counts: str) -> None:
+    with pytest.raises(RegvqError, match="an empirical prior needs counts"):
+        EmpiricalPrior(counts)
+
+
 def test_empirical_knows_its_codebook() -> None:
     with pytest.raises(RegvqError, match="3 counts, the codebook 4 codes"):
         EmpiricalPrior([1, 2, 3]).log_prob(4)

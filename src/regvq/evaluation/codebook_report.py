@@ -50,7 +50,7 @@ class CodebookReport:
     @property
     def prior(self) -> EmpiricalPrior:
         """What was counted, as a distribution that other tokens can be drawn towards."""
-        return EmpiricalPrior(self.counts.tolist())
+        return EmpiricalPrior(" ".join(map(str, self.counts.tolist())))
 
     @property
     def size(self) -> int:

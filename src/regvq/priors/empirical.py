@@ -14,11 +14,20 @@ class EmpiricalPrior(Prior):
     """Token counts, smoothed by adding ``smoothing`` to each so that none is impossible.
 
     Args:
-        counts: one non-negative count a code.
+        counts: one non-negative count a code, as numbers or as a text of numbers between spaces: in a
+            configuration the text, for the command line takes minutes to read a list of thousands.
         smoothing: pseudo-count of every code. Positive.
+
+    Raises:
+        RegvqError: no counts, others than such numbers, or a smoothing that is not positive.
     """
 
-    def __init__(self, counts: Sequence[float], smoothing: float = 1.0) -> None:
+    def __init__(self, counts: str | Sequence[float], smoothing: float = 1.0) -> None:
+        if isinstance(counts, str):
+            try:
+                counts = [float(count) for count in counts.split()]
+            except ValueError as error:
+                raise RegvqError(f"an empirical prior needs counts between spaces: {error}") from None
         if not counts or not all(0 <= count < math.inf for count in counts):
             raise RegvqError("an empirical prior needs counts, all of them finite and none negative")
         if not 0 < smoothing < math.inf:
