@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -52,7 +53,8 @@ def plot(comparison: Comparison, rows: Sequence[Row]) -> Figure:
         else:
             _lines(axes, rows, name)
             axes.set_xlabel(comparison.sweep.title, fontsize=9)
-        axes.set_title(name + _arrow(rows, name), fontsize=9)
+        # The names of feature nets are wider than a panel.
+        axes.set_title(fill(name + _arrow(rows, name), 40), fontsize=9)
     if comparison.sweep is not None:
         panels[0].legend(frameon=False, fontsize=8)
     return figure
