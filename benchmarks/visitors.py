@@ -22,8 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,20 +111,32 @@ class Visitor:
         if response.status_code != 200:
             self.record.sentences[response.json()["detail"]] += 1
             return False
-        query = {"session_hash": self.session}
-        async with self.http.stream("GET", "/gradio_api/queue/data", params=query) as stream:
-            self._seen(stream)
-            async for line in stream.aiter_lines():
-                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if leave and message.get("msg") == "process_starts":
+        done = None
+        async with aclosing(self._messages()) as messages:
+            async for message in messages:
+                if leave and message["msg"] == "process_starts":
                     self.record.left += 1
+                    self.session = os.urandom(8).hex()  # who comes back has loaded the page anew
                     return False
-                if message.get("msg") == "process_completed":
+                if message["msg"] == "process_completed":
                     self.record.seconds[name].append(time.monotonic() - start)
-                    if not message["success"]:
-                        self.record.sentences[str(message["output"].get("error"))] += 1
-                    return bool(message["success"])
-        return False
+                    done = message
+        if done is None or not done["success"]:
+            said = "the connection ended" if done is None else str(done["output"].get("error"))
+            self.record.sentences[said] += 1
+        return done is not None and bool(done["success"])
+
+    async def _messages(self) -> AsyncGenerator[dict[str, Any], None]:
+        """What the server says, until it has no more to say: a page listens to the end."""
+        query = {"session_hash": self.session}
+        try:
+            async with self.http.stream("GET", "/gradio_api/queue/data", params=query) as stream:
+                self._seen(stream)
+                async for line in stream.aiter_lines():
+                    if line.startswith("data:"):
+                        yield json.loads(line.removeprefix("data:"))
+        except httpx.RemoteProtocolError as error:
+            self.record.sentences[f"the connection broke: {error}"] += 1
 
     def _seen(self, response: httpx.Response) -> httpx.Response:
         self.record.statuses[response.status_code] += 1
