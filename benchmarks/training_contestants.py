@@ -67,7 +67,7 @@ class Contestant:
             **DEFAULTS,
             accelerator="gpu" if self.device == "cuda" else "cpu",
             devices=1,
-            precision=self.precision,  # type: ignore[arg-type]  # a str where Lightning lists the words
+            precision=self.precision,
             gradient_clip_val=self.clip,
             max_steps=self.setting.warm + self.setting.timed,
             limit_val_batches=0,

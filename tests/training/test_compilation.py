@@ -174,7 +174,7 @@ def looks_of_a_step(
     """
     watched = Watched()
     # Lightning calls the module's own hook after those of the callbacks.
-    training.on_train_batch_end = watched.stop  # type: ignore[method-assign]
+    training.on_train_batch_end = watched.stop
     guards = [NonFiniteGuard(every_n_steps=50), DivergenceGuard(every_n_steps=50)]
     given = {**options, "check_val_every_n_epoch": 1, "val_check_interval": None, "limit_val_batches": 0}
     given["gradient_clip_val"] = 1.0

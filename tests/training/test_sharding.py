@@ -137,12 +137,12 @@ def test_a_broken_gradient_stops_both_processes(runs: Path) -> None:
 def test_what_cannot_be_split_is_refused(make_training: Any, options: dict[str, Any], output: Path) -> None:
     training = make_training()
     with pytest.raises(RegvqError, match=r"model\.backbone\.gain is a single number that learns"):
-        shard(training, None, torch.device("cpu"))  # type: ignore[arg-type]  # it is not asked for
+        shard(training, None, torch.device("cpu"))  # the mesh is not asked for
     training.compiled = object()
     with pytest.raises(RegvqError, match=r"model\.compile does not go with trainer\.strategy sharded"):
-        shard(training, None, torch.device("cpu"))  # type: ignore[arg-type]
+        shard(training, None, torch.device("cpu"))
     with pytest.raises(RegvqError, match=r"trainer\.strategy fsdp splits the model up .*: give sharded"):
-        fit(training, None, output, strategy="fsdp", **options)  # type: ignore[arg-type]
+        fit(training, None, output, strategy="fsdp", **options)
 
 
 def test_a_gradient_scaler_is_refused() -> None:
