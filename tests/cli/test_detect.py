@@ -120,7 +120,7 @@ def test_a_mark_that_is_too_weak_is_said(models: tuple[Path, Path], tmp_path: Pa
     edit = ("edit", *models, tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "--class", "day")
     status, _, err = regvq(*edit, "--output", tmp_path / "out.png")
     assert status == 0
-    assert err.startswith("regvq: the mark is too weak to be found in 1 of 1 images")
+    assert err.startswith("regvq: the mark cannot be found in 1 of 1 images")
     assert findings(tmp_path / "out.png", regvq)[0]["found"] == 0
 
 

@@ -21,9 +21,12 @@ def add_provenance_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def report_weak_marks(provenance: "Provenance") -> None:
-    """Tells in how many images the mark will not be found, if there are any."""
-    if provenance.weak:
-        notice(
-            f"the mark is too weak to be found in {provenance.weak} of {provenance.marked} images: too "
-            "small, too textured or too little drawn for it (docs/responsible-use.md)"
-        )
+    """Tells in how many images the mark will not be found, as they are or after a little wear."""
+    if not provenance.fragile:
+        return
+    lost, fragile, marked = provenance.lost, provenance.fragile, provenance.marked
+    as_they_are = f"cannot be found in {lost} of {marked} images, and " if lost else ""
+    notice(
+        f"the mark {as_they_are}would not outlive a resize and JPEG in {fragile} of {marked} images: too "
+        "small (below 64 pixels), too textured or too little drawn for it (docs/responsible-use.md)"
+    )

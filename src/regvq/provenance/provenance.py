@@ -13,6 +13,7 @@ from regvq.model_folder import fingerprint
 from regvq.provenance.grid import LINE, Grid
 from regvq.provenance.record import Record
 from regvq.provenance.watermark import CHANCE, chance, mark, score
+from regvq.provenance.wear import worn
 
 
 @dataclass
@@ -26,7 +27,8 @@ class Provenance:
         watermark: whether they are marked.
         edited: whether only a part of each is drawn.
         marked: how many were marked so far.
-        weak: in how many of them the mark is too weak to be found.
+        lost: in how many of them the mark is too weak to be found.
+        fragile: in how many it would be lost after JPEG and a resize; the lost ones among them.
     """
 
     generator: str
@@ -35,7 +37,8 @@ class Provenance:
     watermark: bool
     edited: bool = False
     marked: int = 0
-    weak: int = 0
+    lost: int = 0
+    fragile: int = 0
 
     @classmethod
     def of(cls, sampler: Sampler, watermark: bool, edited: bool = False) -> "Provenance":
@@ -55,7 +58,10 @@ class Provenance:
         # One by one: of many at once the float64 copies would fill the memory.
         marked = torch.cat([mark(image[None], drawn) for image in images])
         self.marked += len(marked)
-        self.weak += sum(chance(float(score(image[None]))) > CHANCE for image in marked)
+        for image in marked:
+            lost = _unmarked(image)
+            self.lost += lost
+            self.fragile += lost or _unmarked(worn(image))
         return marked
 
     def save(
@@ -95,3 +101,7 @@ class Provenance:
             grid=grid,
         )
         save_png(images[0] if grid is None else grid.picture(images), path, record.chunk())
+
+
+def _unmarked(image: Tensor) -> bool:
+    return chance(float(score(image[None]))) > CHANCE
