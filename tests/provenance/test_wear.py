@@ -44,8 +44,8 @@ def test_what_is_lost_and_what_is_fragile_is_said(capsys: pytest.CaptureFixture[
     assert said == [
         "",
         "regvq: the mark would not outlive a resize and JPEG in 2 of 4 images",
-        "regvq: the mark cannot be found in 1 of 4 images, and would not outlive a resize and JPEG in 3 of 4 "
-        "images",
+        "regvq: the mark cannot be found in 1 of 4 images, and would not outlive a resize and JPEG in 3 "
+        "of 4 images",
     ]
 
 
