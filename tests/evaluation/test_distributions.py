@@ -1,5 +1,6 @@
 """Distances between sets of images: hand-computed, and against torch-fidelity's own numbers."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from regvq.evaluation.distributions import (
     frechet,
 )
 from regvq.nets import InceptionFeatures, OfflineFeatures
+from regvq.nets.features import inception as published
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_all_figures_are_those_of_torch_fidelity(inception: Path) -> None:
     )
     net = InceptionFeatures(inception)
     sets = [features_of(net, [part.float() / 127.5 - 1]).result() for part in (one, other)]
-    mine = values(distribution_measurements(net, *sets), ["FID", "KID", "precision", "recall", "IS"])
+    mine = [one.value for one in distribution_measurements(net, *sets)]
     names = ["frechet_inception_distance", "kernel_inception_distance_mean", "precision", "recall"]
     expected = [theirs[name] for name in [*names, "inception_score_mean"]]
     # The library takes a matrix root of singular covariances, exact to about a thousandth of their trace.
@@ -143,18 +145,32 @@ def test_the_score_of_certain_and_even_predictions_is_their_number() -> None:
     rows = torch.randn(100, 3)
     found = distribution_measurements(OfflineFeatures(), FeatureSet(rows, logits), FeatureSet(rows))
     # Ten splits after a shuffle: each holds ten of the four classes, in uneven numbers.
-    (value,) = values(found, ["IS"])
+    (value,) = values(found, [f"classifier's score ({OfflineFeatures().name})"])
     assert 3 < value <= 4
 
 
-def test_only_inception_s_features_have_the_names_of_the_field(inception: Path) -> None:
+def test_only_inception_s_features_have_the_names_of_the_field(
+    inception: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = torch.randn(10, 3)
     sets = FeatureSet(rows), FeatureSet(rows + 1)
     offline = [one.name for one in distribution_measurements(OfflineFeatures(), *sets)]
     assert not any("FID" in name or "KID" in name for name in offline)
     assert offline[0].startswith("Fréchet distance (")
-    names = [one.name for one in distribution_measurements(InceptionFeatures(inception), *sets, kind="r")]
-    assert names[:2] == ["rFID", "rKID"]
+    logits = torch.randn(10, 5)
+    judged = FeatureSet(rows, logits), sets[1]
+
+    def names() -> list[str]:
+        found = distribution_measurements(InceptionFeatures(inception), *judged, kind="r")
+        return [one.name for one in found if one.name not in ("precision", "recall")]
+
+    # The fixture's weights are drawn, and no published ones.
+    theirs = "(Inception with the weights weights.pth)"
+    assert names() == [
+        f"{what} {theirs}" for what in ("Fréchet distance", "kernel distance", "classifier's score")
+    ]
+    monkeypatch.setattr(published, "_ORIGINAL", hashlib.sha256(inception.read_bytes()).hexdigest()[:8])
+    assert names() == ["rFID", "rKID", "IS"]
 
 
 def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:

@@ -170,7 +170,8 @@ def distribution_measurements(
 
     Kernel distance and score are torch-fidelity's (polynomial kernel of degree 3, 100 subsets of up to
     1,000 images, unbiased; ten splits), precision and recall those of Kynkäänniemi et al., NeurIPS 2019, by
-    the third nearest neighbour. Only with Inception's features have they the names FID, KID and IS.
+    the third nearest neighbour. Only with Inception's features and its published weights have they the
+    names FID, KID and IS.
 
     Args:
         net: whose features they are.
@@ -187,7 +188,7 @@ def distribution_measurements(
     from torch_fidelity.metric_kid import kid_features_to_metric
     from torch_fidelity.metric_prc import prc_features_to_metric
 
-    is_inception = isinstance(net, InceptionFeatures)
+    is_inception = isinstance(net, InceptionFeatures) and net.original
     subset = min(_SUBSET_SIZE, len(images), len(reference))
     kernel = kid_features_to_metric(
         images.rows,
@@ -225,7 +226,11 @@ def distribution_measurements(
         score = isc_features_to_metric(images.logits, splits=min(_SPLITS, len(images)), rng_seed=_SEED)
         found.append(
             Measurement(
-                "IS", score["inception_score_mean"], 1, spread=score["inception_score_std"], places=2
+                "IS" if is_inception else f"classifier's score ({net.name})",
+                score["inception_score_mean"],
+                1,
+                spread=score["inception_score_std"],
+                places=2,
             )
         )
     return found

@@ -139,8 +139,9 @@ def reference_features(
         tensors = {"rows": features.rows.contiguous()}
         if features.logits is not None:
             tensors["logits"] = features.logits.contiguous()
-        facts = {"reference": json.dumps(asdict(reference)), "damaged": json.dumps(sorted(names))}
-        write_bytes(path, save(tensors, facts))
+        # One entry: several are written in an order of chance, and the same features are to be the same file.
+        facts = asdict(reference) | {"damaged": sorted(names)}
+        write_bytes(path, save(tensors, {"reference": json.dumps(facts)}))
     return features
 
 
@@ -151,7 +152,7 @@ def _read(path: Path) -> tuple[FeatureSet, set[str]] | None:
     try:
         with safe_open(path, "pt") as file:
             logits = file.get_tensor("logits") if "logits" in set(file.keys()) else None
-            damaged = (file.metadata() or {}).get("damaged", "[]")
-            return FeatureSet(file.get_tensor("rows"), logits), set(json.loads(damaged))
-    except (SafetensorError, OSError, RuntimeError):
+            facts = json.loads((file.metadata() or {})["reference"])
+            return FeatureSet(file.get_tensor("rows"), logits), set(facts["damaged"])
+    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError):
         return None

@@ -1,5 +1,6 @@
 """The Inception net of the Fréchet inception distance: torch-fidelity's, with the user's own weights."""
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -13,12 +14,19 @@ from regvq.nets.features.weights import load_weights
 CACHED_NAME = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the file in torch's cache."""
 
+_ORIGINAL = "6726825d"
+"""The first digits of the SHA-256 of the published file, which its name ends with."""
+
 
 class InceptionFeatures(FeatureNet):
     """The 2,048 pooled features and the logits that FID, KID and the Inception Score are defined on.
 
     The network is that of December 2015 as ``torch-fidelity`` rebuilds it, its resizing to 299 pixels
     included; images are rounded to 8 bits first, as they are when they are read from files.
+
+    Attributes:
+        original: whether the weights are the published ones, known by their file: what is measured with
+            others has not the names FID, KID and IS.
 
     Args:
         weights: a state dict of torch-fidelity's ``FeatureExtractorInceptionV3``; None takes torch's own
@@ -37,7 +45,10 @@ class InceptionFeatures(FeatureNet):
                 "the Inception net needs torch-fidelity: pip install 'regvq[eval]' or choose other features"
             ) from None
         state = load_weights(weights, CACHED_NAME, "Inception")
-        self.name = "Inception"
+        self.original = weights is None or _digest(weights).startswith(_ORIGINAL)
+        self.name = (
+            "Inception" if self.original else f"Inception with the weights {Path(weights or '').name}"
+        )
         # The library unpickles whatever file it is given: what was read safely goes through one of ours.
         with tempfile.TemporaryDirectory() as folder:
             own = Path(folder) / "weights.pth"
@@ -61,3 +72,8 @@ class InceptionFeatures(FeatureNet):
         pixels = images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
         pooled, logits = self.net(pixels)
         return pooled, logits
+
+
+def _digest(path: str | Path) -> str:
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
