@@ -156,6 +156,7 @@ def is_best(chosen: Group, figure: str, better: int) -> Callable[[Rows], Finding
 VQ, GUMBEL, REGVQ = ("vq", None), ("gumbel", None), ("regvq", None)
 BASE, PRIOR, MASK = ("base", None), ("+ prior", None), ("+ mask", None)
 CL, PCL, UNIFORM = ("+ CL", None), ("+ PCL", None), ("uniform", None)
+GRADIENT, GRADIENT_PRIOR = ("gradient codebook, none", None), ("gradient codebook, prior", None)
 CLAIMS = (
     Claim("deterministic VQ leaves codes idle", "main", reaches(VQ, "codebook usage", 99, -1)),
     Claim("Gumbel-VQ leaves codes unused", "main", reaches(GUMBEL, "codebook usage", 99, -1)),
@@ -165,11 +166,33 @@ CLAIMS = (
     Claim("the mask helps reconstruction", "ablation", improves(PRIOR, MASK, "Fréchet", -1)),
     Claim("the PCL helps reconstruction", "ablation", improves(MASK, PCL, "Fréchet", -1)),
     Claim("the PCL is better than a plain CL", "ablation", improves(CL, PCL, "Fréchet", -1)),
+    Claim("prior and mask together help reconstruction", "ablation", improves(BASE, MASK, "Fréchet", -1)),
     Claim("the prior costs no PSNR", "ablation", improves(BASE, PRIOR, "PSNR", 1)),
     Claim("the mask costs no PSNR", "ablation", improves(PRIOR, MASK, "PSNR", 1)),
+    Claim("the PCL costs no PSNR", "ablation", improves(MASK, PCL, "PSNR", 1)),
     Claim("the prior helps generation", "ablation", improves(BASE, PRIOR, "samples: Fréchet", -1)),
     Claim("the mask helps generation", "ablation", improves(PRIOR, MASK, "samples: Fréchet", -1)),
     Claim("the PCL helps generation", "ablation", improves(MASK, PCL, "samples: Fréchet", -1)),
+    Claim(
+        "the PCL is better than a plain CL for generation",
+        "ablation",
+        improves(CL, PCL, "samples: Fréchet", -1),
+    ),
+    Claim(
+        "beside mask and PCL the prior helps reconstruction",
+        "with-and-without-prior",
+        improves(("mask and PCL, none", None), ("mask and PCL, prior", None), "Fréchet", -1),
+    ),
+    Claim(
+        "the prior fills a codebook trained by gradient",
+        "with-and-without-prior",
+        reaches(GRADIENT_PRIOR, "codebook usage", 99),
+    ),
+    Claim(
+        "and helps its reconstruction",
+        "with-and-without-prior",
+        improves(GRADIENT, GRADIENT_PRIOR, "Fréchet", -1),
+    ),
     Claim("40 % is the best mask for reconstruction", "mask-ratio", is_best(("regvq", 0.4), "Fréchet", -1)),
     Claim(
         "40 % is the best mask for generation",
@@ -208,6 +231,7 @@ CLAIMS = (
 COMPARISONS = (
     "main",
     "ablation",
+    "with-and-without-prior",
     "diffusion",
     "mask-ratio",
     "codebook-size",

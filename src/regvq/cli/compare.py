@@ -72,8 +72,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[str, Any]], list[str]]:
-    import os
     from dataclasses import replace
+
+    import torch
 
     from regvq.evaluation.comparison import run_cell
     from regvq.evaluation.comparison.jobs import run_missing
@@ -83,7 +84,8 @@ def _run(args: argparse.Namespace, comparison: "Comparison") -> tuple[list[dict[
         comparison = replace(comparison, seeds=tuple(dict.fromkeys(args.seeds)))
     if args.count:
         comparison = replace(comparison, count=args.count)
-    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    # As many as this process may use, by its cores and by OMP_NUM_THREADS.
+    threads = max(1, torch.get_num_threads() // args.jobs)
     cache = args.cache.expanduser()
     wanted = {
         cell_file(args.output, cell): (
