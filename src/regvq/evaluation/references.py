@@ -139,7 +139,7 @@ def reference_features(
         tensors = {"rows": features.rows.contiguous()}
         if features.logits is not None:
             tensors["logits"] = features.logits.contiguous()
-        # One entry: several are written in an order of chance, and the same features are to be the same file.
+        # One entry: several are written in an order of chance, and the same features are the same file.
         facts = asdict(reference) | {"damaged": sorted(names)}
         write_bytes(path, save(tensors, {"reference": json.dumps(facts)}))
     return features
