@@ -2,12 +2,10 @@
 
 import io
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from regvq.data.images import to_uint8
+from regvq.data.images import load_image, to_uint8
 
 QUALITY = 75
 """Of the JPEG file that a picture goes through."""
@@ -28,4 +26,4 @@ def worn(image: Tensor) -> Tensor:
     sides = (max(1, round(picture.width * SHRUNK)), max(1, round(picture.height * SHRUNK)))
     file = io.BytesIO()
     picture.resize(sides, Image.Resampling.BICUBIC).save(file, "JPEG", quality=QUALITY)
-    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1).float() / 127.5 - 1
+    return load_image(file.getvalue())
