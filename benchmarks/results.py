@@ -179,7 +179,7 @@ CLAIMS = (
         improves(CL, PCL, "samples: Fréchet", -1),
     ),
     Claim(
-        "beside mask and PCL the prior helps reconstruction",
+        "not in the paper: beside mask and PCL the prior helps reconstruction",
         "with-and-without-prior",
         improves(("mask and PCL, none", None), ("mask and PCL, prior", None), "Fréchet", -1),
     ),
@@ -189,7 +189,7 @@ CLAIMS = (
         improves(GRADIENT, GRADIENT_PRIOR, "codebook usage", 1),
     ),
     Claim(
-        "and reconstructs better there",
+        "the prior helps reconstruction where codes are trained by gradient",
         "with-and-without-prior",
         improves(GRADIENT, GRADIENT_PRIOR, "Fréchet", -1),
     ),
