@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from regvq.errors import RegvqError
@@ -29,6 +29,22 @@ def test_top_k_keeps_the_likeliest() -> None:
 )
 def test_top_p_keeps_the_fewest_that_reach_it(top_p: float, expected: list[int]) -> None:
     assert kept(truncated(LOGITS, 0, top_p)) == expected
+
+
+@given(st.integers(0, 10**6), st.integers(2, 50), st.integers(0, 50), st.floats(0.01, 0.999))
+def test_truncation_walks_down_from_the_likeliest(seed: int, count: int, top_k: int, top_p: float) -> None:
+    """Against a plain loop in double precision; every fourth logit twice, so that there are ties."""
+    logits = torch.randn(count, generator=torch.Generator().manual_seed(seed)) * 2
+    logits[::4] = logits[0]
+    allowed = sorted(logits.tolist(), reverse=True)[: top_k or count]
+    allowed = [value for value in sorted(logits.tolist(), reverse=True) if value >= allowed[-1]]
+    weights = [math.exp(value) for value in allowed]
+    before = [sum(weights[:place]) / sum(weights) for place in range(len(weights))]
+    # Nearer to the border than single precision tells apart, either answer is right.
+    assume(min(abs(share - top_p) for share in before) > 1e-5)
+    least = [value for value, share in zip(allowed, before, strict=True) if share < top_p][-1]
+    expected = [place for place, value in enumerate(logits.tolist()) if value >= least]
+    assert kept(truncated(logits.requires_grad_(), top_k, top_p)) == expected
 
 
 def test_pick_inverts_the_cumulated_sum() -> None:
