@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     comparison = read_comparison(args.comparison, *_configs_and_arguments(args.rest))
     rows, failures = _run(args, comparison)
     if rows:
-        paths = save_report(comparison, rows, failures, args.output)
+        paths = save_report(comparison, rows, failures, args.output, args.command_line)
         print(paths[0].read_text(encoding="utf-8"))
         print(f"written: {', '.join(map(str, paths))}")
     if failures:

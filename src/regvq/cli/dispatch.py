@@ -5,6 +5,7 @@ import functools
 import importlib
 import keyword
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -115,6 +116,7 @@ def _parse(argv: Sequence[str]) -> tuple[Callable[[argparse.Namespace], None], a
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         args.rest = rest
+    args.command_line = shlex.join(["regvq", *argv])
     if ranks.launched() > 1 and args.command not in SHARED:
         raise RegvqError(f"regvq {args.command} is done by one process: start it without torchrun")
     return args.run, args

@@ -78,7 +78,9 @@ def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
     assert all("images/s" not in name for row in rows for name in row["figures"])
     # Another attempt finds the finished run and only measures again.
     assert run_all(replace(comparison, seeds=(0,)), tmp_path)[0]["figures"] == rows[0]["figures"]
-    paths = save_report(comparison, rows, ["a training failed"], tmp_path / "report")
+    paths = save_report(
+        comparison, rows, ["a training failed"], tmp_path / "report", "regvq compare tiny.yaml"
+    )
     text = paths[0].read_text()
     assert "| vq | 2 |" in text
     assert " ± " in text
@@ -88,7 +90,9 @@ def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
     assert "- Failed: a training failed" in text
     with Image.open(paths[1]) as image:
         assert image.width > 600
-    assert json.loads(paths[2].read_text())["rows"] == rows
+    content = json.loads(paths[2].read_text())
+    assert content["rows"] == rows
+    assert content["command"] == "regvq compare tiny.yaml"
 
 
 def test_a_generator_on_the_tokens_of_each(tmp_path: Path) -> None:
@@ -112,7 +116,14 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
             "seed": seed,
             "figures": {"Fréchet distance (x)": distance, "PSNR": psnr},
             "better": {"Fréchet distance (x)": -1, "PSNR": 1},
-            "reference": {"size": (16, 16), "features": "x", "weights": "w"},
+            "reference": {
+                "size": (16, 16),
+                "features": "x",
+                "weights": "w",
+                "images": "abc",
+                "count": 8,
+                "split": "val",
+            },
             "images": 8,
             "budget": ["backbone/tiny", f"tokenizer/{name}", "max_steps 5"],
             "seconds": {"tokenizer": 1.0},
@@ -132,6 +143,10 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
     assert "Not the same for all" not in text
     rows[0]["budget"][2] = "max_steps 6"
     assert "- Not the same for all: max_steps 6, max_steps 5.\n" in markdown(comparison, rows, [])
+    assert "same images" not in text
+    rows[1]["reference"]["images"] = "def"
+    unlike = "the same images**: def (8 of val) for vq at seed 1; abc (8 of val) for the rest.\n"
+    assert unlike in markdown(comparison, rows, [])
 
 
 def test_the_budget_is_what_was_trained_with() -> None:

@@ -86,7 +86,7 @@ def _lines(axes: Any, rows: Sequence[Row], name: str) -> None:
 
 
 def save_report(
-    comparison: Comparison, rows: Sequence[Row], failures: Sequence[str], folder: Path
+    comparison: Comparison, rows: Sequence[Row], failures: Sequence[str], folder: Path, command: str = ""
 ) -> list[Path]:
     """Writes ``comparison.md``, ``comparison.png`` and ``comparison.json``; returns their paths.
 
@@ -95,11 +95,18 @@ def save_report(
         rows: what was measured; at least one.
         failures: a sentence on each training that failed.
         folder: where to write.
+        command: what was called, for the JSON.
     """
     paths = [folder / f"comparison.{suffix}" for suffix in ("md", "png", "json")]
     write_bytes(paths[0], markdown(comparison, rows, failures).encode())
     write_bytes(paths[1], png(plot(comparison, rows)))
-    write_json(paths[2], {"title": comparison.title, "rows": list(rows), "failures": list(failures)})
+    content = {
+        "title": comparison.title,
+        "command": command,
+        "rows": list(rows),
+        "failures": list(failures),
+    }
+    write_json(paths[2], content)
     return paths
 
 
@@ -162,11 +169,27 @@ def _facts(rows: Sequence[Row]) -> list[str]:
         f"- Budget: {', '.join(budget)}; {min(seconds):.0f} to {max(seconds):.0f} s a tokenizer.",
         *uneven,
         *generators,
+        *_unlike_references(rows),
         f"- {first['images']} validation images of {source['size'][1]} x {source['size'][0]} px; features: "
         f"{source['features']}, weights {source['weights']}.",
         *(f"- {note}" for note in dict.fromkeys(note for row in rows for note in row["notes"])),
         *(f"- Bias that so few images cause: {told}." for told in _biases(rows)),
     ]
+
+
+def _unlike_references(rows: Sequence[Row]) -> list[str]:
+    """Which rows were measured against other images than most, by the images' hash."""
+    measured: dict[str, list[str]] = {}
+    for row in rows:
+        source = row["reference"]
+        told = f"{source['images']} ({source['count']} of {source['split']})"
+        value = "" if row["value"] is None else f" {row['value']}"
+        measured.setdefault(told, []).append(f"{row['row']}{value} at seed {row['seed']}")
+    if len(measured) < 2:
+        return []
+    most = max(measured, key=lambda told: len(measured[told]))
+    others = "; ".join(f"{told} for {', '.join(those)}" for told, those in measured.items() if told != most)
+    return [f"- **Not measured against the same images**: {others}; {most} for the rest."]
 
 
 def _is_of_all(item: str) -> bool:
