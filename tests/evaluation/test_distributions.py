@@ -173,6 +173,18 @@ def test_only_inception_s_features_have_the_names_of_the_field(
     assert names() == ["rFID", "rKID", "IS"]
 
 
+def test_a_file_in_torch_s_cache_is_known_by_its_content_not_by_its_name(
+    inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub" / "checkpoints" / published.CACHED_NAME
+    cached.parent.mkdir(parents=True)
+    cached.symlink_to(inception)
+    net = InceptionFeatures()
+    assert not net.original
+    assert net.name == f"Inception with the weights {published.CACHED_NAME}"
+
+
 def test_the_bias_that_is_told_is_about_the_one_there_is() -> None:
     generator = torch.Generator().manual_seed(0)
     # Two sets of one distribution: all of their distance is bias.

@@ -217,7 +217,21 @@ def test_what_is_written_names_net_weights_and_images(tokenizer: ImageTokenizer,
     assert content["reference"]["count"] == 20
     assert content["reference"]["resize"] == "none"
     assert content["reference"]["data"]["class_path"] == "regvq.data.scenes.ScenesData"
-    assert {one["name"] for one in content["figures"]} >= {"PSNR", "SSIM", "perplexity", "codebook usage"}
+    assert [one["name"] for one in content["figures"]] == [
+        f"Fréchet distance ({net.name})",
+        f"kernel distance ({net.name})",
+        "precision",
+        "recall",
+        "PSNR",
+        "SSIM",
+        "codebook usage",
+        "perplexity",
+        "bits per token",
+        "encoding",
+        "decoding",
+    ]
+    speeds = [one for one in content["figures"] if one["name"] in ("encoding", "decoding")]
+    assert all(one["value"] > 0 and not one["exact"] for one in speeds)
     distance = next(one for one in content["figures"] if one["name"].startswith("Fréchet"))
     assert 0 <= distance["bias"] < distance["value"]
     told = f"about {distance['bias']:.3g} of the {distance['name']} is bias that so few images cause"

@@ -1,8 +1,9 @@
 """Perceptual losses against their formulas."""
 
+import lpips
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torchvision import models
 
 from regvq.errors import RegvqError
@@ -70,6 +71,26 @@ def test_lpips_is_its_formula(files):
     assert loss(real, real).item() == 0
     assert loss.weight == 0.3
     assert loss.state_dict() == {}
+
+
+def test_lpips_is_that_of_the_lpips_package(files):
+    """With its own channel weights, on the same random VGG-16: the trained one cannot be downloaded."""
+    folder, _ = files
+    ours = LPIPS(folder / "vgg16.safetensors")
+    theirs = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+    state = load_file(folder / "vgg16.safetensors")
+    for part in (
+        theirs.net.slice1,
+        theirs.net.slice2,
+        theirs.net.slice3,
+        theirs.net.slice4,
+        theirs.net.slice5,
+    ):
+        part.load_state_dict({key: state[f"features.{key}"] for key in part.state_dict()})
+    with torch.no_grad():
+        expected = theirs(images(0), images(1)).mean()
+        found = ours(ours.features(images(0)), ours.features(images(1)))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
 def test_lpips_refuses_other_channel_weights(files, tmp_path):

@@ -95,16 +95,18 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _tokenizer(args: argparse.Namespace, module: "ImageDataModule", net: "FeatureNet") -> "Evaluation":
+    from dataclasses import replace
+
     from regvq.evaluation import evaluate_reconstructions
     from regvq.evaluation.image_batches import images_to_take
 
     tokenizer = tokenizer_arguments.load(args)
     net.to(args.device)
-    lpips = _lpips()
+    lpips, missing = _lpips()
     if lpips is not None:
         lpips.to(args.device)
     with progress("reconstructing", images_to_take(module.val_dataset, args.count)) as report:
-        return evaluate_reconstructions(
+        found = evaluate_reconstructions(
             tokenizer,
             module.dataset,
             net,
@@ -115,6 +117,7 @@ def _tokenizer(args: argparse.Namespace, module: "ImageDataModule", net: "Featur
             lpips=lpips,
             report=report,
         )
+    return replace(found, notes=(*found.notes, *missing))
 
 
 def _generator(args: argparse.Namespace, module: "ImageDataModule", net: "FeatureNet") -> "Evaluation":
@@ -139,12 +142,11 @@ def _generator(args: argparse.Namespace, module: "ImageDataModule", net: "Featur
         )
 
 
-def _lpips() -> "LPIPS | None":
-    """The perceptual distance where its weights are at hand; says so where they are not."""
+def _lpips() -> "tuple[LPIPS | None, list[str]]":
+    """The perceptual distance where its weights are at hand, and where they are not, what is missing."""
     from regvq.losses import LPIPS
 
     try:
-        return LPIPS()
+        return LPIPS(), []
     except RegvqError as error:
-        notice(f"LPIPS is left out: {error}")
-        return None
+        return None, [f"LPIPS is left out: {error}"]

@@ -124,7 +124,7 @@ def run_photos(
                 console.print(f"measuring {len(images)} validation crops, then with sampled tokens")
             results.append(measure(quantizer, tokenizer, images, features, seconds, read_history(run)))
         console.print(_headline(results[-1]))
-    facts = _facts(budget, results[-1], tokenizer, len(images))
+    facts = _facts(budget, results[-1], tokenizer, len(images), features)
     return PhotosResult(results, tokenizers, images[:_SHOWN], facts)
 
 
@@ -192,7 +192,7 @@ def _headline(result: TokenizerResult) -> str:
 
 
 def _facts(
-    budget: Budget, result: TokenizerResult, tokenizer: ImageTokenizer, images: int
+    budget: Budget, result: TokenizerResult, tokenizer: ImageTokenizer, images: int, features: FeatureNet
 ) -> dict[str, str]:
     grid = budget.size // tokenizer.downsampling
     backbone = sum(parameter.numel() for parameter in tokenizer.backbone.parameters())
@@ -203,5 +203,5 @@ def _facts(
         "codes": str(tokenizer.codebook_size),
         "crops": f"{budget.size} px as {grid}×{grid} tokens",
         "validation": f"{images} crops, {result.figures.tokens:,} tokens",
-        "features": result.sampled.features,
+        "features": f"{features.name}, weights {features.weights_hash()}",
     }

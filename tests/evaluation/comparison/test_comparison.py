@@ -20,6 +20,7 @@ from regvq.training.cli_arguments import resolve
 from regvq.training.generator_cli import GeneratorCLI
 from regvq.training.run import quiet
 from regvq.training.tokenizer_cli import TokenizerCLI, train_tokenizer
+from regvq.training.tokenizer_training import TokenizerTraining
 
 TINY = """
 title: Tiny
@@ -93,6 +94,34 @@ def test_a_grid_is_trained_measured_and_reported(tmp_path: Path) -> None:
     content = json.loads(paths[2].read_text())
     assert content["rows"] == rows
     assert content["command"] == "regvq compare tiny.yaml"
+
+
+def test_a_training_that_was_cut_short_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell, *_) = read_comparison(str(write(tmp_path, steps=8))).cells("offline")
+    undisturbed = run_cell(cell, tmp_path / "whole", tmp_path / "cache", 1)
+    step, met = TokenizerTraining.training_step, []
+
+    def dies(self: TokenizerTraining, *batch: object) -> object:
+        met.append(self.global_step)
+        if met[-1] == 5:
+            raise OSError("the machine went away")
+        return step(self, *batch)
+
+    monkeypatch.setattr(TokenizerTraining, "training_step", dies)
+    with pytest.raises(OSError, match="went away"):
+        run_cell(cell, tmp_path / "cut", tmp_path / "cache", 1)
+    met.clear()
+
+    def goes_on(self: TokenizerTraining, *batch: object) -> object:
+        met.append(self.global_step)
+        return step(self, *batch)
+
+    monkeypatch.setattr(TokenizerTraining, "training_step", goes_on)
+    row = run_cell(cell, tmp_path / "cut", tmp_path / "cache", 1)
+    assert met[0] in (4, 5)  # at the last checkpoint
+    assert row["figures"] == undisturbed["figures"]
 
 
 def test_a_generator_on_the_tokens_of_each(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.nets.features.base import FeatureNet
-from regvq.nets.features.weights import load_weights
+from regvq.nets.features.weights import load_weights, weights_file
 
 CACHED_NAME = "weights-inception-2015-12-05-6726825d.pth"
 """What torch-fidelity calls the file in torch's cache."""
@@ -45,10 +45,9 @@ class InceptionFeatures(FeatureNet):
                 "the Inception net needs torch-fidelity: pip install 'regvq[eval]' or choose other features"
             ) from None
         state = load_weights(weights, CACHED_NAME, "Inception")
-        self.original = weights is None or _digest(weights).startswith(_ORIGINAL)
-        self.name = (
-            "Inception" if self.original else f"Inception with the weights {Path(weights or '').name}"
-        )
+        file = weights_file(weights, CACHED_NAME)
+        self.original = _digest(file).startswith(_ORIGINAL)
+        self.name = "Inception" if self.original else f"Inception with the weights {file.name}"
         # The library unpickles whatever file it is given: what was read safely goes through one of ours.
         with tempfile.TemporaryDirectory() as folder:
             own = Path(folder) / "weights.pth"
@@ -74,6 +73,6 @@ class InceptionFeatures(FeatureNet):
         return pooled, logits
 
 
-def _digest(path: str | Path) -> str:
-    with Path(path).expanduser().open("rb") as file:
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,13 @@ from torch import Tensor, nn
 from regvq.errors import RegvqError
 
 
+def weights_file(path: str | Path | None, cached_name: str) -> Path:
+    """The file that ``path`` names, or the one of torch's own cache where it is None; it may be missing."""
+    return (
+        Path(torch.hub.get_dir()) / "checkpoints" / cached_name if path is None else Path(path).expanduser()
+    )
+
+
 def load_weights(path: str | Path | None, cached_name: str, net: str) -> dict[str, Tensor]:
     """A state dict from ``path``, or from torch's own cache of downloaded checkpoints.
 
@@ -22,12 +29,12 @@ def load_weights(path: str | Path | None, cached_name: str, net: str) -> dict[st
     Raises:
         RegvqError: there is no such file, or it cannot be read.
     """
-    if path is None:
-        path = Path(torch.hub.get_dir()) / "checkpoints" / cached_name
-        advice = f"put {cached_name} there or give the path of a copy of it as weights"
-    else:
-        path = Path(path).expanduser()
-        advice = "give the path of a .safetensors or .pth file"
+    advice = (
+        f"put {cached_name} there or give the path of a copy of it as weights"
+        if path is None
+        else "give the path of a .safetensors or .pth file"
+    )
+    path = weights_file(path, cached_name)
     if not path.is_file():
         raise RegvqError(f"no weights of {net} at {path} (nothing is downloaded): {advice}")
     try:
