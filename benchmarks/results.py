@@ -33,6 +33,7 @@ COMPARISONS = (
     "with-and-without-prior",
     "diffusion",
     "mask-ratio",
+    "mask-ratio-contrastive",
     "codebook-size",
     "code-dimension",
     "priors",
