@@ -255,6 +255,12 @@ CLAIMS = (
     Claim(
         "40 % is the best mask for reconstruction", "", "mask-ratio", is_best("Fréchet", -1, ("regvq", 0.4))
     ),
+    Claim(
+        "… also beside the contrastive loss",
+        "",
+        "mask-ratio-contrastive",
+        is_best("Fréchet", -1, ("regvq", 0.4)),
+    ),
     Claim("40 % is the best mask for generation", "", "mask-ratio", is_best(SAMPLES, -1, ("regvq", 0.4))),
     Claim(
         "Reg-VQ uses at least 95 % of 16,384 codes",
