@@ -162,8 +162,8 @@ def coco_captions(root: Path) -> list[Path]:
                 "id": 10 * image + number,
                 "caption": f" picture {image}, sentence {number}\n",
             }
-            for image in ids
             for number in range(2)
+            for image in reversed(ids)  # neither beside each other nor in the images' order
         ]
         path = root / "coco" / "annotations" / f"captions_{split}2017.json"
         needed += [*files, _write_json(path, {"images": images, "annotations": sentences})]
@@ -209,6 +209,14 @@ def coco_stuff(root: Path) -> list[Path]:
         content = {"images": images, "categories": CATEGORIES, "annotations": []}
         needed += [*files, *maps, _write_json(annotations / f"stuff_{split}2017.json", content)]
     return needed
+
+
+def coco_captions_and_panoptic(root: Path) -> list[Path]:
+    return [*coco_captions(root), *coco_panoptic(root)]
+
+
+def coco_captions_and_stuff(root: Path) -> list[Path]:
+    return [*coco_captions(root), *coco_stuff(root)]
 
 
 def imagenet(root: Path) -> list[Path]:
@@ -260,6 +268,12 @@ MINIATURES = {
     ),
     "coco-stuff": Miniature(
         COCOData, coco_stuff, (3, 2), left=2, right=0, options={"captions": False, "label_maps": "stuff"}
+    ),
+    "coco-captions-panoptic": Miniature(
+        COCOData, coco_captions_and_panoptic, (3, 2), left=3, right=0, options={"label_maps": "panoptic"}
+    ),
+    "coco-captions-stuff": Miniature(
+        COCOData, coco_captions_and_stuff, (3, 2), left=2, right=0, options={"label_maps": "stuff"}
     ),
     "imagenet": Miniature(ImageNetData, imagenet, (3, 2)),
     "class-folders": Miniature(ClassFoldersData, class_folders, (4, 2)),
