@@ -60,7 +60,17 @@ def test_of_captions_and_label_maps_an_image_needs_both(
 
 
 @pytest.mark.parametrize("name", ["coco-captions", "coco-panoptic", "coco-stuff"])
-@pytest.mark.parametrize("content", ["[]", '{"images": []}', '{"images": [], "anno'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        '{"images": []}',
+        '{"images": [], "anno',
+        '{"images": [], "annotations": [], "categories": []}',
+        '{"images": [7], "annotations": [7], "categories": [7]}',
+        '{"images": [{"id": 9}], "annotations": [{"image_id": 9}], "categories": [{"id": 1}]}',
+    ],
+)
 def test_annotations_of_another_kind_or_cut_short_are_named(
     name: str, content: str, tmp_path: Path
 ) -> None:
@@ -68,6 +78,50 @@ def test_annotations_of_another_kind_or_cut_short_are_named(
     (path,) = (file for file in miniature.write(tmp_path) if "train2017.json" in file.name)
     path.write_text(content)
     with pytest.raises(RegvqError, match=path.name) as caught:
+        miniature.data(tmp_path).train(seed=0)
+    assert miniature.kind.tree in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("coco-captions", "captions_train2017.json"),
+        ("coco-captions-panoptic", "captions_train2017.json"),
+        ("coco-panoptic", "panoptic_train2017.json"),
+    ],
+)
+def test_annotations_of_images_that_are_not_named_are_counted(name: str, file: str, tmp_path: Path) -> None:
+    miniature = MINIATURES[name]
+    miniature.write(tmp_path)
+    path = tmp_path / "coco" / "annotations" / file
+    edit(path, "images", lambda entry: entry["id"] == 9)
+    with pytest.raises(RegvqError, match=rf"{path} has annotations of 2 images .*, first 25") as caught:
+        miniature.data(tmp_path).train(seed=0)
+    assert miniature.kind.tree in str(caught.value)
+
+
+def test_a_segment_of_no_category_is_named(tmp_path: Path) -> None:
+    miniature = MINIATURES["coco-panoptic"]
+    miniature.write(tmp_path)
+    path = tmp_path / "coco" / "annotations" / "panoptic_train2017.json"
+    edit(path, "categories", lambda entry: entry["id"] != 200)
+    with pytest.raises(RegvqError, match=rf"{path} has a segment of the category 200") as caught:
+        miniature.data(tmp_path).train(seed=0)
+    assert miniature.kind.tree in str(caught.value)
+
+
+def test_captions_and_label_maps_of_different_images_are_none(tmp_path: Path) -> None:
+    miniature = MINIATURES["coco-captions-stuff"]
+    miniature.write(tmp_path)
+    for kind, part, key, kept in (
+        ("captions", "annotations", "image_id", 9),
+        ("stuff", "images", "id", 25),
+    ):
+        path = tmp_path / "coco" / "annotations" / f"{kind}_train2017.json"
+        edit(path, part, lambda entry, key=key, kept=kept: entry[key] == kept)
+    with pytest.raises(
+        RegvqError, match=r"no image .*/captions_train2017.json and .*/stuff_train"
+    ) as caught:
         miniature.data(tmp_path).train(seed=0)
     assert miniature.kind.tree in str(caught.value)
 
