@@ -8,6 +8,9 @@ import pytest
 
 from regvq import configs
 from regvq.data import hugging_face, layouts
+from regvq.data.annotated import SPLITS
+from regvq.data.photos import PHOTOGRAPHS
+from regvq.data.shards import tar_samples
 from regvq.generators import AutoregressiveGenerator, DiscreteDiffusionGenerator
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import VectorQuantizer
@@ -19,27 +22,69 @@ from regvq.training.tokenizer_cli import TokenizerCLI, tokenizer_cli
 from tests.data.shards.test_webdataset_data import write
 from tests.data.test_hugging_face import save
 from tests.support import pages
-from tests.support.miniatures import MINIATURES
+from tests.support.miniatures import MINIATURES, picture, tiny_imagenet
 
 PAGE = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text(encoding="utf-8")
 KINDS = [kind for kind in vars(layouts).values() if isinstance(kind, type) and hasattr(kind, "tree")]
+SHIPPED = {name for name in configs.names() if name.startswith("data/")} - {"data/tokens"}
 GENERATORS = {"autoregressive": AutoregressiveGenerator, "diffusion": DiscreteDiffusionGenerator}
-WRITTEN = {
-    "ade20k": "ade20k",
-    "camvid": "camvid",
-    "celeba-hq": "celeba-mask-hq",
-    "class-folders": "class-folders",
-    "coco": "coco-captions",
-    "cub200": "cub-200",
-    "imagenet": "imagenet",
+
+
+def nothing(folder: Path) -> None:
+    """What is drawn, or comes with a package."""
+
+
+def miniature(name: str, root: str = "datasets") -> Callable[[Path], object]:
+    return lambda folder: MINIATURES[name].write(folder / root)
+
+
+def photographs_of_one_s_own(folder: Path) -> None:
+    for number in range(6):
+        picture(folder / "my-photos" / f"{number}.jpg")
+
+
+def sorted_tiny_imagenet(folder: Path) -> None:
+    """What the page does with its archive, in the working directory."""
+    tiny_imagenet(folder)
+    (sorting,) = (block.text for block in pages.blocks(PAGE) if block.language == "python")
+    exec(compile(sorting, "docs/datasets.md", "exec"))
+
+
+def rows(folder: Path) -> None:
+    save(folder / "datasets" / "saved", 12)
+
+
+def shards(folder: Path) -> None:
+    for number in range(3):
+        write(folder / "shards", f"train-{number:03d}", samples=4)
+    write(folder / "shards", "val-000", samples=2)
+
+
+PREPARED: dict[str, Callable[[Path], object]] = {
+    "photos": nothing,
+    "scenes": nothing,
+    "folder": photographs_of_one_s_own,
+    "ade20k": miniature("ade20k"),
+    "celeba-hq": miniature("celeba-mask-hq"),
+    "cub200": miniature("cub-200"),
+    "coco": miniature("coco-captions"),
+    "coco-panoptic": miniature("coco-panoptic"),
+    "coco-stuff": miniature("coco-stuff"),
+    "imagenet": miniature("imagenet"),
+    "camvid": miniature("camvid"),
+    "classes": miniature("class-folders", "my-classes"),
+    "tiny-imagenet": sorted_tiny_imagenet,
+    "saved": rows,
+    "shards": shards,
 }
-"""Which miniature stands for the data of a command."""
+"""What a command of the page takes for granted, by the run that it writes."""
 ONE_STEP = [
     "--data.workers=0",
     "--trainer.accelerator=cpu",
     "--trainer.precision=32",
     "--trainer.max_steps=1",
     "--trainer.val_check_interval=1",
+    "--trainer.limit_val_batches=1",
 ]
 # The paper's widths and batches, in little; everything else is as the page has it.
 SMALL = [
@@ -59,15 +104,29 @@ def commands(name: str) -> list[list[str]]:
     return [words[2:] for block in shell for words in pages.commands(block) if words[1] == name]
 
 
+def run_of(words: list[str]) -> str:
+    """The name of the run that a command writes."""
+    return Path(words[words.index("--output") + 1]).parts[1]
+
+
 def test_every_tree_is_the_one_that_is_read() -> None:
     trees = re.findall(r"```text\n(.*?)\n```", PAGE, flags=re.DOTALL)
     published = [kind.tree for kind in KINDS if kind is not layouts.LayoutData]
-    assert sorted(trees) == sorted([*published, hugging_face.TREE])
+    assert sorted(trees) == sorted([*published, hugging_face.TREE, tar_samples.TREE])
 
 
 def test_every_configuration_of_data_is_in_the_table() -> None:
-    shipped = {name for name in configs.names() if name.startswith("data/")} - {"data/tokens"}
-    assert set(re.findall(r"^\| `(data/[\w-]+)`", PAGE, flags=re.MULTILINE)) == shipped
+    assert set(re.findall(r"^\| `(data/[\w-]+)`", PAGE, flags=re.MULTILINE)) == SHIPPED
+
+
+def test_every_configuration_of_data_has_a_command() -> None:
+    named = {word for words in commands("fit-tokenizer") for word in words if word.startswith("data/")}
+    assert named == SHIPPED
+
+
+def test_every_photograph_is_told_with_its_terms() -> None:
+    rows = re.findall(r"^\| `(sk\w+)/(\S+)` \| .+ \| .+ \|$", PAGE, flags=re.MULTILINE)
+    assert tuple(rows) == PHOTOGRAPHS
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
@@ -79,7 +138,7 @@ def test_the_paper_s_tasks_train_with_either_generator(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data = words[words.index("--config") + 1].removeprefix("data/")
-    MINIATURES[WRITTEN[data]].write(tmp_path / "datasets")
+    PREPARED[data](tmp_path)
     tokenizer = ImageTokenizer(IdentityBackbone(64), VectorQuantizer(16, 4))
     tokenizer.save_pretrained(tmp_path / words[words.index("--model.tokenizer") + 1])
     words = [re.sub(r"generator/\w+-256", f"generator/{kind}-256", word) for word in words]
@@ -88,38 +147,28 @@ def test_the_paper_s_tasks_train_with_either_generator(
     assert generator.source.grid == (4, 4)
 
 
-def save_rows(folder: Path) -> None:
-    save(folder / "datasets" / "saved", 12)
+def test_tiny_imagenet_is_read_when_it_was_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sorted_tiny_imagenet(tmp_path)
+    data = layouts.ClassFoldersData("tiny-imagenet-200", 64)
+    assert data.class_names == ("n01443537", "n02124075")
+    found = {
+        split: [(record.image.name, record.class_label) for record in data.records(split)]
+        for split in SPLITS
+    }
+    assert found == {
+        "train": [(f"{wnid}_{n}.JPEG", k) for k, wnid in enumerate(data.class_names) for n in range(2)],
+        "val": [("val_1.JPEG", 0), ("val_0.JPEG", 1), ("val_2.JPEG", 1)],
+    }
 
 
-def write_shards(folder: Path) -> None:
-    for number in range(3):
-        write(folder / "shards", f"train-{number:03d}", samples=4)
-    write(folder / "shards", "val-000", samples=2)
-
-
-@pytest.mark.parametrize(
-    ("name", "prepare"), [("data/hugging-face", save_rows), ("data/webdataset", write_shards)]
-)
-def test_data_of_one_s_own_trains(
-    name: str, prepare: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("words", commands("fit-tokenizer"), ids=run_of)
+def test_a_tokenizer_trains_on_every_data_set(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = next(words for words in commands("fit-tokenizer") if name in words)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))  # counts of shards are kept there
-    prepare(tmp_path)
-    tokenizer = tokenizer_cli([*words, *ONE_STEP, "--data.batch_size=2"])
-    assert tokenizer.downsampling == 4
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_a_tokenizer_trains_on_every_published_data_set(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (words,) = (words for words in commands("fit-tokenizer") if f"data/{name}" in words)
-    monkeypatch.chdir(tmp_path)
-    root = words[words.index("--data.dataset.init_args.root") + 1]
-    MINIATURES[WRITTEN[name]].write(tmp_path / root.removesuffix("/coco"))
+    PREPARED[run_of(words)](tmp_path)
     # The paper's widths and sizes in little; the weights of its feature net are the user's.
     words = [re.sub(r"backbone/\S+", "backbone/tiny", word) for word in words]
     words = [re.sub(r"objective/\S+", "objective/l1", word) for word in words]

@@ -1,6 +1,8 @@
 """Folders that Hugging Face's datasets has saved: columns, splits, and rows that are damaged."""
 
 import io
+import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -118,6 +120,33 @@ def test_a_folder_that_was_saved_by_half_is_told_with_its_tree(file: str, tmp_pa
     path.unlink()
     with pytest.raises(RegvqError, match=f"validation/{file}"):
         read(tmp_path).val()
+
+
+def test_the_mark_changes_with_the_images_and_not_with_where_they_lie(tmp_path: Path) -> None:
+    save(tmp_path / "here", 5)
+    shutil.copytree(tmp_path / "here", tmp_path / "there" / "below")
+    marks = [
+        read(folder).train(seed=0).mark() for folder in (tmp_path / "here", tmp_path / "there" / "below")
+    ]
+    assert marks[0] == marks[1]
+    table(5, damaged=3).save_to_disk(str(tmp_path / "other"))
+    assert read(tmp_path / "other").train(seed=0).mark() != marks[0]
+    saved_anew = tmp_path / "there" / "below" / "state.json"
+    state = json.loads(saved_anew.read_text())
+    saved_anew.write_text(json.dumps(state | {"_fingerprint": state["_fingerprint"][::-1]}))
+    assert read(saved_anew.parent).train(seed=0).mark() != marks[0]
+    saved_anew.write_text(json.dumps(state))
+    assert read(saved_anew.parent).train(seed=0).mark() == marks[0]
+    (file,) = saved_anew.parent.glob("*.arrow")
+    file.write_bytes(file.read_bytes() + b"x")
+    assert read(file.parent).train(seed=0).mark() != marks[0]
+
+
+def test_a_split_without_rows_is_named(tmp_path: Path) -> None:
+    save(tmp_path, 0, train=4, val=0)
+    with pytest.raises(RegvqError, match=rf"{tmp_path} is no folder .* \(a split has no rows\)") as caught:
+        read(tmp_path).train(seed=0)
+    assert TREE in str(caught.value)
 
 
 def test_a_missing_column_folder_or_package_is_a_sentence(

@@ -19,6 +19,7 @@ from regvq.nets import IdentityBackbone, VQGANBackbone
 from regvq.quantizers import VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from tests.exchange.test_from_taming import CONFIG
+from tests.support.miniatures import tiny_imagenet
 from tests.support.pages import (
     ROOT,
     blocks,
@@ -83,8 +84,13 @@ def with_generated_images() -> None:
         save_png(photographs(64, 2)[number], Path(place))
 
 
+def with_tiny_imagenet() -> None:
+    tiny_imagenet(Path())
+
+
 STARTS_WITH: dict[str, Callable[[], None]] = {
     "docs/collapsed-codebook.md": tokenizer_of_16_px,
+    "docs/datasets.md": with_tiny_imagenet,
     "docs/ecosystem.md": for_other_libraries,
     "docs/responsible-use.md": with_generated_images,
     "docs/tokenizer-to-generator.md": tokenizer_of_16_px,

@@ -162,8 +162,8 @@ def coco_captions(root: Path) -> list[Path]:
                 "id": 10 * image + number,
                 "caption": f" picture {image}, sentence {number}\n",
             }
-            for image in ids
             for number in range(2)
+            for image in reversed(ids)  # neither beside each other nor in the images' order
         ]
         path = root / "coco" / "annotations" / f"captions_{split}2017.json"
         needed += [*files, _write_json(path, {"images": images, "annotations": sentences})]
@@ -211,14 +211,30 @@ def coco_stuff(root: Path) -> list[Path]:
     return needed
 
 
+def coco_captions_and_panoptic(root: Path) -> list[Path]:
+    return [*coco_captions(root), *coco_panoptic(root)]
+
+
+def coco_captions_and_stuff(root: Path) -> list[Path]:
+    return [*coco_captions(root), *coco_stuff(root)]
+
+
 def imagenet(root: Path) -> list[Path]:
-    images = root / "imagenet" / "ILSVRC" / "Data" / "CLS-LOC"
-    for wnid, count in (("n02012849", 2), ("n03126707", 1)):
-        for number in range(count):
-            picture(images / "train" / wnid / f"{wnid}_{number}.JPEG")
+    challenge = root / "imagenet" / "ILSVRC"
+    images = challenge / "Data" / "CLS-LOC"
+    train = [
+        picture(images / "train" / wnid / f"{wnid}_{number}.JPEG")
+        for wnid in ("n02012849", "n03126707")
+        for number in (18, 4)
+    ]
+    listed = "".join(
+        f"{file.parent.name}/{file.stem} {number}\n" for number, file in enumerate(train, start=1)
+    )
+    text(challenge / "ImageSets" / "CLS-LOC" / "train_cls.txt", listed)
     names = [f"ILSVRC2012_val_{number:08d}" for number in (1, 2)]
     val = [picture(images / "val" / f"{name}.JPEG") for name in names]
     return [
+        *train,
         *val,
         text(root / "imagenet" / "LOC_synset_mapping.txt", "n02012849 crane\nn03126707 crane\n"),
         text(
@@ -244,6 +260,20 @@ def class_tree(root: Path) -> list[Path]:
     return []
 
 
+def tiny_imagenet(root: Path) -> list[Path]:
+    """As its archive extracts, which no class reads before the validation images were sorted."""
+    base, wnids = root / "tiny-imagenet-200", ("n01443537", "n02124075")
+    for wnid in wnids:
+        for number in range(2):
+            picture(base / "train" / wnid / "images" / f"{wnid}_{number}.JPEG")
+        text(base / "train" / wnid / f"{wnid}_boxes.txt", f"{wnid}_0.JPEG\t0\t0\t62\t62\n")
+    picture(base / "test" / "images" / "test_0.JPEG")
+    val = [picture(base / "val" / "images" / f"val_{number}.JPEG") for number in range(3)]
+    rows = [f"{file.name}\t{wnids[file.name != 'val_1.JPEG']}\t0\t32\t44\t62\n" for file in val]
+    text(base / "val" / "val_annotations.txt", "".join(rows))
+    return []
+
+
 MINIATURES = {
     "ade20k": Miniature(ADE20KData, ade20k, (3, 2), left=2, right=0),
     "camvid": Miniature(CamVidData, camvid, (3, 2), left=3, right=11),
@@ -261,7 +291,13 @@ MINIATURES = {
     "coco-stuff": Miniature(
         COCOData, coco_stuff, (3, 2), left=2, right=0, options={"captions": False, "label_maps": "stuff"}
     ),
-    "imagenet": Miniature(ImageNetData, imagenet, (3, 2)),
+    "coco-captions-panoptic": Miniature(
+        COCOData, coco_captions_and_panoptic, (3, 2), left=3, right=0, options={"label_maps": "panoptic"}
+    ),
+    "coco-captions-stuff": Miniature(
+        COCOData, coco_captions_and_stuff, (3, 2), left=2, right=0, options={"label_maps": "stuff"}
+    ),
+    "imagenet": Miniature(ImageNetData, imagenet, (4, 2)),
     "class-folders": Miniature(ClassFoldersData, class_folders, (4, 2)),
     "class-tree": Miniature(ClassFoldersData, class_tree, (16, 4), options={"val_share": 0.2}),
 }

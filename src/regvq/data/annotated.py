@@ -24,6 +24,7 @@ from regvq.data.crops import (
 )
 from regvq.data.images import load_image
 from regvq.data.label_files import LabelSource
+from regvq.data.marks import mark_of_files
 from regvq.errors import RegvqError
 
 Split = Literal["train", "val"]
@@ -88,9 +89,12 @@ class RecordSource(Sequence[Record]):
         """All indices in an order in which an epoch may read them."""
         return rng.permutation(len(self))
 
+    @abstractmethod
     def mark(self) -> str:
-        """A text that changes with the images, as far as that can be told without reading them."""
-        return ""
+        """A text that changes with the images, as far as that can be told without reading them.
+
+        Where they lie does not change it: the same images elsewhere have the same one.
+        """
 
 
 class RecordList(RecordSource):
@@ -110,10 +114,14 @@ class RecordList(RecordSource):
         return self._records[index]
 
     def mark(self) -> str:
-        """Hash of the names and sizes of the files."""
-        digest = hashlib.sha256()
-        for record in self._records:
-            digest.update(f"{record.name}\0{_bytes_of(record.image)}\0".encode())
+        """Hash of the names and sizes of the files, and of contents that are no files."""
+        images = [record.image for record in self._records]
+        digest = hashlib.sha256(
+            mark_of_files(image for image in images if isinstance(image, Path)).encode()
+        )
+        for image in images:
+            if isinstance(image, bytes):
+                digest.update(hashlib.sha256(image).digest())
         return digest.hexdigest()
 
 
@@ -161,7 +169,7 @@ class AnnotatedImages(ImageDataset):
         check_split(split)
         check_size(size)
         if not records:
-            raise RegvqError(f"{place} has no {split} images")
+            raise RegvqError(f"{place} has no {split} images: at least one is needed")
         super().__init__(len(records), seed)
         self.records = records if isinstance(records, RecordSource) else RecordList(records)
         self.split = split
@@ -268,12 +276,6 @@ def check_size(size: int) -> None:
     """Refuses crops of no pixel."""
     if size < 1:
         raise RegvqError(f"size is {size}: give crops of at least 1 pixel")
-
-
-def _bytes_of(image: Path | bytes) -> int:
-    if isinstance(image, bytes):
-        return len(image)
-    return image.stat().st_size if image.is_file() else -1
 
 
 def _labels_of(record: Record, image: Tensor) -> Tensor | None:

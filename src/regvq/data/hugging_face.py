@@ -9,6 +9,7 @@ import numpy as np
 
 from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, RecordSource, Split
 from regvq.data.label_files import EncodedMap
+from regvq.data.marks import mark_of_files
 from regvq.errors import RegvqError
 
 TREE = """\
@@ -180,6 +181,11 @@ class Rows(RecordSource):
             raise RegvqError(f"row {index} of {self.place} has nothing in its column {column!r}")
         return _sentences(said)
 
+    def mark(self) -> str:
+        """The library's own fingerprint of the table, and the names and sizes of the files that hold it."""
+        files = (Path(file["filename"]) for file in self.table.cache_files)
+        return f"{self.table._fingerprint} {mark_of_files(files)}"
+
 
 def _sentences(said: str | Sequence[str]) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else tuple(said)
@@ -203,8 +209,10 @@ def _load(root: str) -> Any:
         raise RegvqError(f"{root} is read by the package datasets: pip install 'regvq[datasets]'") from None
     try:
         return datasets.load_from_disk(root)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    # The library cannot read back a split without rows, and does not say so.
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        empty = isinstance(error, IndexError)
+        reason = "a split has no rows" if empty else str(error).partition("\n")[0]
         raise RegvqError(
             f"{root} is no folder that datasets has saved with save_to_disk, or not all of it ({reason}): "
             f"save it there once more. It should look like this:\n{TREE}"

@@ -37,8 +37,8 @@ class Reference:
         resize: how images got that size.
         features: name of the net.
         weights: hash of the net's weights.
-        images: hash of the number of images, of some of their pixels, and of the names and sizes of their
-            files where they are files of their own; another when these change.
+        images: hash of the number of images, of some of their pixels, and of the names and sizes of the
+            files that they are, or that they lie in; another when these change.
     """
 
     data: Any

@@ -7,11 +7,19 @@ import pytest
 import torch
 from PIL import Image
 
-from regvq.data.layouts import CelebAMaskHQData, CUB200Data, ImageNetData
+from regvq.data.layouts import CelebAMaskHQData, ClassFoldersData, CUB200Data
+from regvq.data.layouts.celeba_mask_hq import FaceParts
 from regvq.errors import RegvqError
-from tests.support.miniatures import MINIATURES, Miniature, label_png
+from tests.support.miniatures import MINIATURES, Miniature
 
 SEEN = [pytest.param(miniature, id=name) for name, miniature in MINIATURES.items()]
+NAMED = [
+    pytest.param(miniature, id=name)
+    for name, miniature in MINIATURES.items()
+    if miniature.kind is not ClassFoldersData
+]
+"""Data sets that know the names of their files; class folders may lack any file."""
+CUB_TABLES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
 MAPPED = [pytest.param(m, id=name) for name, m in MINIATURES.items() if m.left is not None]
 
 
@@ -67,9 +75,21 @@ def test_a_label_map_is_cut_like_its_image(miniature: Miniature, tmp_path: Path)
     assert mirrored > 0
 
 
-@pytest.mark.parametrize("miniature", SEEN)
+@pytest.mark.parametrize("miniature", MAPPED)
+def test_a_label_map_is_that_of_its_image(miniature: Miniature, tmp_path: Path) -> None:
+    miniature.write(tmp_path)
+    data = miniature.data(tmp_path)
+    for record in (*data.records("train"), *data.records("val")):
+        if isinstance(record.labels, FaceParts):
+            assert f"{record.labels.face}.jpg" == record.image.name
+        else:
+            assert record.labels.path.stem == record.image.stem
+
+
+@pytest.mark.parametrize("miniature", NAMED)
 def test_a_file_that_is_missing_is_named_with_the_tree(miniature: Miniature, tmp_path: Path) -> None:
     needed = miniature.write(tmp_path / "whole")
+    assert needed
     for file in needed:
         shutil.copytree(tmp_path / "whole", tmp_path / "part")
         (tmp_path / "part" / file.relative_to(tmp_path / "whole")).unlink()
@@ -95,9 +115,7 @@ def test_the_archive_s_own_folder_may_be_the_root(miniature: Miniature, tmp_path
     assert len(inner.records("train")) == len(miniature.data(tmp_path).records("train"))
 
 
-@pytest.mark.parametrize(
-    "table", ["images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"]
-)
+@pytest.mark.parametrize("table", CUB_TABLES)
 @pytest.mark.parametrize("kept", ["without its last line", "cut in its last line"])
 def test_a_table_of_birds_that_was_cut_short_is_named(table: str, kept: str, tmp_path: Path) -> None:
     MINIATURES["cub-200"].write(tmp_path)
@@ -109,29 +127,38 @@ def test_a_table_of_birds_that_was_cut_short_is_named(table: str, kept: str, tmp
     assert CUB200Data.tree in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["coco-captions", "coco-panoptic", "coco-stuff"])
-@pytest.mark.parametrize("content", ["[]", '{"images": []}', '{"images": [], "anno'])
-def test_annotations_of_another_kind_or_cut_short_are_named(
-    name: str, content: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "table", "kept"),
+    [
+        ("ade20k", "objectInfo150.txt", 1),
+        ("celeba-mask-hq", "CelebA-HQ-to-CelebA-mapping.txt", 1),
+        ("imagenet", "LOC_val_solution.csv", 1),
+        *(("cub-200", table, 0) for table in CUB_TABLES),
+        ("imagenet", "LOC_synset_mapping.txt", 0),
+        ("imagenet", "ILSVRC/ImageSets/CLS-LOC/train_cls.txt", 0),
+    ],
+)
+def test_a_table_without_rows_is_named_with_the_tree(
+    name: str, table: str, kept: int, tmp_path: Path
 ) -> None:
     miniature = MINIATURES[name]
-    (path,) = (file for file in miniature.write(tmp_path) if "train2017.json" in file.name)
-    path.write_text(content)
-    with pytest.raises(RegvqError, match=path.name) as caught:
-        miniature.data(tmp_path).train(seed=0)
+    miniature.write(tmp_path)
+    path = tmp_path / miniature.kind.folder / table
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+    with pytest.raises(RegvqError, match="cut short") as caught:
+        _ = miniature.data(tmp_path).train(seed=0), miniature.data(tmp_path).val()
+    assert str(path) in str(caught.value)
     assert miniature.kind.tree in str(caught.value)
 
 
-def test_a_face_may_lack_any_part_but_not_all(tmp_path: Path) -> None:
-    miniature = MINIATURES["celeba-mask-hq"]
-    miniature.write(tmp_path)
-    masks = tmp_path / "CelebAMask-HQ" / "CelebAMask-HQ-mask-anno" / "0"
-    (masks / "00000_skin.png").unlink()
-    labels = miniature.data(tmp_path).train(seed=0)[0]["label_map"]
-    assert {int(label) for label in labels.unique()} <= {0, 4, 5}
-    (masks / "00000_l_eye.png").unlink()
-    with pytest.raises(RegvqError, match=r"the masks of 1 of 2 faces are missing, first \S+/00000_\*.png"):
-        miniature.data(tmp_path).train(seed=0)
+@pytest.mark.parametrize("rows", ["wall\twall", "2\tbuilding", "1\twall\n3\tsky"])
+def test_a_table_of_labels_without_their_numbers_is_named(rows: str, tmp_path: Path) -> None:
+    miniature = MINIATURES["ade20k"]
+    path = miniature.write(tmp_path)[-1]
+    path.write_text(f"Idx\tName\n{rows}\n")
+    with pytest.raises(RegvqError, match=rf"{path} does not name the labels 1, 2, 3") as caught:
+        miniature.data(tmp_path).val()
+    assert miniature.kind.tree in str(caught.value)
 
 
 def test_a_damaged_label_map_takes_its_image_along(tmp_path: Path) -> None:
@@ -155,12 +182,16 @@ def test_a_label_map_of_another_shape_is_not_of_this_image(tmp_path: Path) -> No
         miniature.data(tmp_path).train(seed=0)[0]
 
 
-def test_a_number_that_stands_for_no_label_is_named(tmp_path: Path) -> None:
-    miniature = MINIATURES["coco-stuff"]
-    miniature.write(tmp_path)
-    label_png(tmp_path / "coco" / "annotations" / "stuff_val2017_pixelmaps" / f"{139:012d}.png", 95, 17)
-    with pytest.warns(UserWarning, match="holds 17, which stands for no label"):
-        miniature.data(tmp_path).val()[0]
+@pytest.mark.parametrize(("split", "flag"), [("train", "0"), ("val", "1")])
+def test_birds_of_one_half_alone_are_told_with_the_table_and_the_tree(
+    split: str, flag: str, tmp_path: Path
+) -> None:
+    MINIATURES["cub-200"].write(tmp_path)
+    path = tmp_path / "CUB_200_2011" / "train_test_split.txt"
+    path.write_text("".join(f"{number} {flag}\n" for number in (1, 2, 3)))
+    with pytest.raises(RegvqError, match=rf"{path} names no {split} image") as caught:
+        _ = CUB200Data(str(tmp_path)).train(seed=0), CUB200Data(str(tmp_path)).val()
+    assert CUB200Data.tree in str(caught.value)
 
 
 def test_birds_have_a_sentence_by_lot_in_training_and_the_first_in_validation(tmp_path: Path) -> None:
@@ -171,16 +202,6 @@ def test_birds_have_a_sentence_by_lot_in_training_and_the_first_in_validation(tm
     assert [sample["caption"] for sample in data.val()] == ["a red bird."]
     assert train.class_names == ("Black footed Albatross", "Laysan Albatross")
     assert [record.class_label for record in train.records] == [0, 1]
-
-
-def test_classes_of_one_name_stay_apart(tmp_path: Path) -> None:
-    MINIATURES["imagenet"].write(tmp_path)
-    data = ImageNetData(str(tmp_path), size=16)
-    assert data.class_names == ("crane (n02012849)", "crane (n03126707)")
-    assert [(record.image.stem[-1], record.class_label) for record in data.records("val")] == [
-        ("1", 1),
-        ("2", 0),
-    ]
 
 
 def test_a_picture_whose_caption_names_a_side_is_not_mirrored(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from regvq.data.shards import shard_store
 from regvq.data.shards.addresses import expand
 from regvq.data.shards.shard_store import ShardStore
-from regvq.data.shards.tar_samples import TarSamples
+from regvq.data.shards.tar_samples import TREE, TarSamples
 from regvq.errors import RegvqError
 from tests.data.shards.test_tar_samples import archive
 
@@ -32,8 +32,9 @@ def test_patterns(tmp_path: Path) -> None:
     assert expand(f"{names[2]}::{names[0]}") == [names[2], names[0]]
     assert expand("pipe:cat {a,b}.tar") == ["pipe:cat a.tar", "pipe:cat b.tar"]
     assert expand("s3://bucket/{0..1}.tar") == ["s3://bucket/0.tar", "s3://bucket/1.tar"]
-    with pytest.raises(RegvqError, match="no file is called"):
+    with pytest.raises(RegvqError, match="no file is called") as caught:
         expand(f"{tmp_path}/*.tgz")
+    assert TREE in str(caught.value)
 
 
 def test_a_shard_of_this_machine_is_not_copied(tmp_path: Path) -> None:
@@ -47,7 +48,9 @@ def test_a_shard_of_this_machine_is_not_copied(tmp_path: Path) -> None:
 
 def test_counted_once_until_a_shard_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(shard(tmp_path, f"{number}.tar", number + 1)) for number in range(3)]
-    assert ShardStore(paths, tmp_path / "cache", None).counts() == [1, 2, 3]
+    store = ShardStore(paths, tmp_path / "cache", None)
+    assert store.counts() == [1, 2, 3]
+    mark = store.mark()
     read: list[str] = []
     real = shard_store.TarSamples
 
@@ -56,14 +59,17 @@ def test_counted_once_until_a_shard_changes(tmp_path: Path, monkeypatch: pytest.
         return real(path, name)
 
     monkeypatch.setattr(shard_store, "TarSamples", watched)
-    assert ShardStore(paths, tmp_path / "cache", None).counts() == [1, 2, 3]
+    again = ShardStore(paths, tmp_path / "cache", None)
+    assert (again.counts(), again.mark()) == ([1, 2, 3], mark)
     assert read == []
     shard(tmp_path, "1.tar", 7)
-    assert ShardStore(paths, tmp_path / "cache", None).counts() == [1, 7, 3]
+    changed = ShardStore(paths, tmp_path / "cache", None)
+    assert changed.counts() == [1, 7, 3]
+    assert changed.mark() != mark
     assert read == [paths[1]]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": []}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": []}', '{"a": 2}'])
 def test_damaged_counts_are_counted_again(tmp_path: Path, content: str) -> None:
     store = ShardStore([str(shard(tmp_path))], tmp_path / "cache", None)
     store.counts()
@@ -115,8 +121,9 @@ def test_what_cannot_be_fetched_is_named_and_leaves_nothing(
 ) -> None:
     cache = tmp_path / "cache"
     store = ShardStore([address.format(path=shard(tmp_path / "there"))], cache, None)
-    with pytest.raises(RegvqError, match=message):
+    with pytest.raises(RegvqError, match=message) as caught:
         store.counts()
+    assert (TREE in str(caught.value)) == ("missing" in address)
     assert not [path for path in cache.glob("*") if path.suffix != ".lock"]
 
 

@@ -135,6 +135,19 @@ def test_a_damaged_shard_costs_its_own_pictures_only(tmp_path: Path) -> None:
     assert len(dataset.damaged) == SAMPLES
 
 
+def test_the_mark_changes_with_the_images_and_not_with_where_they_lie(tmp_path: Path) -> None:
+    mark = data(write_all(tmp_path / "here" / "shards")).val().mark()
+    there = write_all(tmp_path / "there" / "shards")
+    assert data(there).val().mark() == mark
+    fetched = f"pipe:cat '{there}'/{{000..003}}.tar"
+    assert WebDatasetData(fetched, fetched, cache=str(tmp_path / "cache")).val().mark() == mark
+    third = there / "002.tar"
+    before = third.stat().st_size
+    write(there, "002", 2 * SAMPLES, png=encoded(RED, BLUE) + b"x")
+    assert third.stat().st_size == before  # an archive is filled up
+    assert data(there).val().mark() != mark
+
+
 def test_it_can_be_sent_to_another_process(tmp_path: Path) -> None:
     dataset = data(write_all(tmp_path / "shards")).val()
     before = dataset[0]["image"]
@@ -146,7 +159,7 @@ def test_it_can_be_sent_to_another_process(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"image": ("jpg",)}, "has no image: of jpg it has none, but cls, png, seg.png, txt"),
-        ({"caption": "text"}, "has no field 'text', but cls, png, seg.png, txt"),
+        ({"caption": "text"}, "has no field 'text', but cls, png, seg.png, txt: name one of them"),
         ({"class_label": "txt"}, "which is no number"),
     ],
 )

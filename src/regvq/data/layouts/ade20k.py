@@ -27,9 +27,9 @@ ADEChallengeData2016/
     def label_names(self) -> tuple[str, ...]:
         """``"other"`` and the 150 names."""
         table = self.base / "objectInfo150.txt"
-        rows = [line.split("\t") for line in self.lines(table)[1:]]
+        rows = [line.split("\t") for line in self.rows(table)]
         names = {int(row[0]): row[-1].strip() for row in rows if row[0].strip().isdigit()}
-        if sorted(names) != list(range(1, len(names) + 1)):
+        if not names or sorted(names) != list(range(1, len(names) + 1)):
             raise self.incomplete(f"{table} does not name the labels 1, 2, 3, ...")
         return ("other", *(names[number] for number in sorted(names)))
 

@@ -1,7 +1,7 @@
 """What published data sets share: a tree of files, two splits, and a clear word on what is missing."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import ClassVar
 
@@ -89,11 +89,7 @@ class LayoutData(AnnotatedData):
         Raises:
             RegvqError: there is no such folder, or it holds none.
         """
-        found = sorted(
-            path
-            for path in self.require(folder).iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        )
+        found = sorted(folder / name for name in images_among(names_in(self.require(folder))))
         if not found:
             raise self.incomplete(f"{folder} holds no images")
         return found
@@ -113,6 +109,29 @@ class LayoutData(AnnotatedData):
                 f"{len(missing):,} of {len(wanted):,} files are missing, first {missing[0]}"
             )
 
+    def require_named(self, there: Set[str], named: Set[str], table: Path, what: str) -> None:
+        """Names of what is there, which a table must hold, all of them.
+
+        Raises:
+            RegvqError: it does not, as where it was cut short; names the first and counts them.
+        """
+        alone = there - named
+        if alone:
+            raise self.incomplete(
+                f"{table} does not name {len(alone):,} of the {len(there):,} {what}, first {min(alone)}: "
+                "it was cut short"
+            )
+
+    def require_some(self, records: list[Record], split: Split, table: Path) -> list[Record]:
+        """Records of a split, which must not be empty.
+
+        Raises:
+            RegvqError: they are; names the table that they are read from.
+        """
+        if not records:
+            raise self.incomplete(f"{table} names no {split} image")
+        return records
+
     def with_maps(self, images: Path, maps: Path) -> list[Record]:
         """The images of a folder with their label maps, PNGs of the same names in another folder.
 
@@ -129,16 +148,30 @@ class LayoutData(AnnotatedData):
         return [Record(image, labels=LabelPng(wanted[image.stem])) for image in found]
 
     def lines(self, path: Path) -> list[str]:
-        """The lines of a text file that are not empty.
+        """The lines of a text file that are not empty, one at least.
 
         Raises:
-            RegvqError: there is no such file, or it is no text.
+            RegvqError: there is no such file, it is no text, or it is empty.
         """
         try:
             text = self.require(path).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise self.incomplete(f"{path} cannot be read: {error}") from None
-        return [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.splitlines() if line.strip()]
+        if not lines:
+            raise self.incomplete(f"{path} is empty: it was cut short")
+        return lines
+
+    def rows(self, path: Path) -> list[str]:
+        """The lines of a table below its header, one at least.
+
+        Raises:
+            RegvqError: as ``lines`` does, or there is nothing but a header.
+        """
+        rows = self.lines(path)[1:]
+        if not rows:
+            raise self.incomplete(f"{path} has no line below its header: it was cut short")
+        return rows
 
     def incomplete(self, what: str) -> RegvqError:
         """An error about the files, with the tree they should form."""
@@ -148,3 +181,8 @@ class LayoutData(AnnotatedData):
 def names_in(folder: Path) -> set[str]:
     """The names in a folder; none where there is no such folder."""
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def images_among(names: Iterable[str]) -> set[str]:
+    """Those that are names of image files, by their suffix; hidden ones are not."""
+    return {name for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != "."}

@@ -1,5 +1,6 @@
 """CelebAMask-HQ: faces with their parts."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from regvq.data.annotated import Record, Split
 from regvq.data.label_files import read_mask
-from regvq.data.layouts.base import LayoutData, names_in
+from regvq.data.layouts.base import LayoutData, images_among, names_in
 from regvq.errors import RegvqError
 
 # In the order in which the authors lay them over one another, which also numbers them.
@@ -36,6 +37,8 @@ FACE_PARTS = (
 _FACES_A_FOLDER = 2000
 # CelebA's own partition, by the number in the name of the original file.
 _LAST_TRAIN, _LAST_VAL = 162770, 182637
+# To the last letter: a number that was cut short would be one of another split.
+_ROW = re.compile(r"(?P<face>\d+)\s+\d+\s+(?P<original>\d{6})\.jpg")
 
 
 @dataclass(frozen=True)
@@ -93,29 +96,34 @@ CelebAMask-HQ/
     def records(self, split: Split) -> list[Record]:
         """Faces with the masks of their parts."""
         table = self.base / "CelebA-HQ-to-CelebA-mapping.txt"
-        faces = []
-        for line in self.lines(table)[1:]:
-            try:
-                face, _, original = line.split()
-                number = int(Path(original).stem)
-            except ValueError:
-                raise self.incomplete(
-                    f"{table} has a line that is not 'idx orig_idx orig_file': {line!r}"
-                ) from None
-            part = "train" if number <= _LAST_TRAIN else "val" if number <= _LAST_VAL else "test"
-            if part == split:
-                faces.append(int(face))
+        images = self.base / "CelebA-HQ-img"
+        splits = self._splits(table)
+        known = {f"{face}.jpg" for face in splits}
+        self.require_named(images_among(names_in(images)), known, table, f"images in {images}")
+        faces = [face for face, part in splits.items() if part == split]
         masks = self.require(self.base / "CelebAMask-HQ-mask-anno")
         records = [
             Record(
-                self.base / "CelebA-HQ-img" / f"{face}.jpg",
+                images / f"{face}.jpg",
                 labels=FaceParts(masks / str(face // _FACES_A_FOLDER), face),
             )
             for face in faces
         ]
         self.require_all(Path(record.name) for record in records)
         self._require_masks(masks, faces)
-        return records
+        return self.require_some(records, split, table)
+
+    def _splits(self, table: Path) -> dict[int, str]:
+        """Which part of CelebA every face was taken from, test faces included."""
+        splits = {}
+        for line in self.rows(table):
+            row = _ROW.fullmatch(line.strip())
+            if row is None:
+                raise self.incomplete(f"{table} has a line that is not 'idx orig_idx orig_file': {line!r}")
+            number = int(row["original"])
+            part = "train" if number <= _LAST_TRAIN else "val" if number <= _LAST_VAL else "test"
+            splits[int(row["face"])] = part
+        return splits
 
     def _require_masks(self, masks: Path, faces: list[int]) -> None:
         """Every face has some part, but none has a part that all others have."""

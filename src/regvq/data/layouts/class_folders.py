@@ -50,10 +50,16 @@ val/CLASS/ANY_NAME.jpg ..."""
         unknown = [folder for folder in folders if folder.name not in numbers]
         if unknown:
             raise self.incomplete(f"{unknown[0]} is a class that training does not have")
-        files = {file: numbers[folder.name] for folder in folders for file in list_images(folder)}
+        files = {file: numbers[folder.name] for folder in folders for file in self._images_below(folder)}
         if not self._is_split:
             files = {file: files[file] for file in split_by_name(base, list(files), self.val_share)[split]}
         return [Record(file, number) for file, number in files.items()]
+
+    def _images_below(self, folder: Path) -> list[Path]:
+        try:
+            return list_images(folder)
+        except RegvqError as error:
+            raise self.incomplete(f"{error}, or remove this class") from None
 
     @property
     def _is_split(self) -> bool:

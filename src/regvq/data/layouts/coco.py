@@ -14,12 +14,17 @@ from regvq.data.layouts.base import LayoutData
 from regvq.errors import RegvqError
 
 LabelMaps = Literal["none", "panoptic", "stuff"]
-_PARTS = {
-    "captions": ("images", "annotations"),
-    "panoptic": ("images", "annotations", "categories"),
-    "stuff": ("images", "categories"),
+_IMAGES, _CATEGORIES = ("id", "file_name"), ("id", "name")
+_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "captions": {"images": _IMAGES, "annotations": ("image_id", "caption")},
+    "panoptic": {
+        "images": _IMAGES,
+        "annotations": ("image_id", "file_name", "segments_info"),
+        "categories": _CATEGORIES,
+    },
+    "stuff": {"images": _IMAGES, "categories": _CATEGORIES},
 }
-"""What is read of each kind of annotations."""
+"""What is read of each kind of annotations: its lists, and of their entries."""
 _YEARS: dict[Split, str] = {"train": "train2017", "val": "val2017"}
 
 
@@ -98,26 +103,37 @@ coco/
 
     def records(self, split: Split) -> list[Record]:
         """Photographs with their sentences and label maps."""
-        texts = self._texts(split) if self.captions else {}
-        maps = self._maps(split) if self.label_maps != "none" else {}
+        texts = self._texts(split) if self.captions else None
+        maps = self._maps(split) if self.label_maps != "none" else None
+        described = [set(part) for part in (texts, maps) if part is not None]
+        tables = [self._file(kind, split) for kind in self._kinds]
+        names = {entry["id"]: entry["file_name"] for entry in self._json(self._kinds[0], split)["images"]}
+        unknown = described[0] - names.keys()
+        if unknown:
+            raise self.incomplete(
+                f"{tables[0]} has annotations of {len(unknown):,} images that are not in its 'images', "
+                f"first {min(unknown)}"
+            )
         # Where both are wanted, the images that have both.
-        wanted = set(texts or maps) & set(maps or texts)
-        names = self._names(split)
+        wanted = sorted(set.intersection(*described))
+        if not wanted:
+            raise self.incomplete(f"no image is described in {' and '.join(map(str, tables))}")
         records = [
             Record(
                 self.base / _YEARS[split] / names[image],
-                labels=maps.get(image),
-                captions=tuple(texts.get(image, ())),
+                labels=maps[image] if maps else None,
+                captions=tuple(texts[image]) if texts else (),
             )
-            for image in sorted(wanted)
+            for image in wanted
         ]
         self.require_all(Path(record.name) for record in records)
         return records
 
-    def _names(self, split: Split) -> dict[int, str]:
-        """File names by the images' ids."""
-        kind = "captions" if self.captions else self.label_maps
-        return {entry["id"]: entry["file_name"] for entry in self._json(kind, split)["images"]}
+    @property
+    def _kinds(self) -> list[str]:
+        """The annotations that are read, first those whose list of images is."""
+        wanted = ("captions" if self.captions else "none", self.label_maps)
+        return [kind for kind in wanted if kind != "none"]
 
     def _texts(self, split: Split) -> dict[int, list[str]]:
         sentences = defaultdict(list)
@@ -145,19 +161,38 @@ coco/
             paths = {entry["image_id"]: folder / entry["file_name"] for entry in content["annotations"]}
             for entry in content["annotations"]:
                 segments = tuple(
-                    (segment["id"], numbers[segment["category_id"]]) for segment in entry["segments_info"]
+                    (segment["id"], self._number(segment["category_id"], numbers, split))
+                    for segment in entry["segments_info"]
                 )
                 maps[entry["image_id"]] = PanopticPng(paths[entry["image_id"]], segments)
         self.require_all(paths.values())
         return maps
 
+    def _number(self, category: int, numbers: dict[int, int], split: Split) -> int:
+        """The label of a category."""
+        if category not in numbers:
+            raise self.incomplete(
+                f"{self._file(self.label_maps, split)} has a segment of the category {category}, which is "
+                "not in its 'categories'"
+            )
+        return numbers[category]
+
+    def _file(self, kind: str, split: Split) -> Path:
+        return self.base / "annotations" / f"{kind}_{_YEARS[split]}.json"
+
     def _json(self, kind: str, split: Split) -> Any:
-        path = self.require(self.base / "annotations" / f"{kind}_{_YEARS[split]}.json")
+        path = self.require(self._file(kind, split))
         try:
             content = json.loads(path.read_bytes())
         except ValueError as error:
             raise self.incomplete(f"{path} cannot be read ({error}): its archive was cut short") from None
-        missing = [part for part in _PARTS[kind] if not isinstance(content, dict) or part not in content]
-        if missing:
-            raise self.incomplete(f"{path} has no {missing[0]!r}, so it holds no {kind} of COCO")
+        for part, keys in _PARTS[kind].items():
+            entries = content.get(part) if isinstance(content, dict) else None
+            if not entries:
+                raise self.incomplete(f"{path} has no {part!r}, so it holds no {kind} of COCO")
+            for key in keys:
+                if not all(isinstance(entry, dict) and key in entry for entry in entries):
+                    raise self.incomplete(
+                        f"{path} has {part!r} without {key!r}, so they are no {kind} of COCO"
+                    )
         return content

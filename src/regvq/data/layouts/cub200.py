@@ -51,10 +51,11 @@ cvpr2016_cub/text_c10/             (or text_c10/ beside CUB_200_2011 or in it)
         texts = {key: self._texts / Path(files[key]).with_suffix(".txt") for key in chosen}
         self.require_all(images.values())
         self.require_all(texts.values())
-        return [
+        records = [
             Record(images[key], int(kinds[key]) - 1, captions=tuple(map(str.strip, self.lines(texts[key]))))
             for key in chosen
         ]
+        return self.require_some(records, split, self.base / "train_test_split.txt")
 
     @property
     def _texts(self) -> Path:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from regvq.data.shards.tar_samples import with_tree
 from regvq.errors import RegvqError
 
 _SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
@@ -38,7 +39,7 @@ def expand(pattern: str) -> list[str]:
             found.append(address)
     if not found:
         raise RegvqError(
-            f"no file is called {pattern}: name the tar shards, such as shards/{{000..127}}.tar"
+            with_tree(f"no file is called {pattern}: name the tar shards, such as shards/{{000..127}}.tar")
         )
     return found
 

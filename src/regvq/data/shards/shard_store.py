@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from regvq.data.shards.addresses import copy_shard, read_in_place
-from regvq.data.shards.tar_samples import TarSamples
+from regvq.data.shards.tar_samples import TarSamples, with_tree
 from regvq.errors import RegvqError
 from regvq.files import write_bytes
 
@@ -48,19 +48,32 @@ class ShardStore:
         Raises:
             RegvqError: a shard cannot be read.
         """
+        return [samples for samples, _ in self._counted()]
+
+    def mark(self) -> str:
+        """Changes with the names and sizes of the files in the shards, not with where these lie.
+
+        Raises:
+            RegvqError: a shard that was not counted yet cannot be read.
+        """
+        return _hash("".join(listing for _, listing in self._counted()))
+
+    def _counted(self) -> list[tuple[int, str]]:
+        """Number of samples and hash of the files of every shard."""
         known = _read_counts(self._counts_path)
-        marks = [self._mark(address) for address in self.addresses]
-        missing = [number for number, mark in enumerate(marks) if mark not in known]
+        states = [self._state(address) for address in self.addresses]
+        missing = [number for number, state in enumerate(states) if state not in known]
         # Not on standard output, which belongs to results.
         console = Console(stderr=True)
         for number in track(
             missing, "counting samples", console=console, transient=True, disable=not console.is_terminal
         ):
-            known[marks[number]] = len(self.open(number))
+            samples = self.open(number)
+            known[states[number]] = len(samples), samples.listing()
         if missing:
-            content = json.dumps({mark: known[mark] for mark in dict.fromkeys(marks)}, indent=1)
+            content = json.dumps({state: known[state] for state in dict.fromkeys(states)}, indent=1)
             write_bytes(self._counts_path, content.encode())
-        return [known[mark] for mark in marks]
+        return [known[state] for state in states]
 
     def open(self, number: int) -> TarSamples:
         """The samples of a shard.
@@ -116,7 +129,7 @@ class ShardStore:
     def _counts_path(self) -> Path:
         return self.cache / f"counts-{_hash(chr(0).join(self.addresses))}.json"
 
-    def _mark(self, address: str) -> str:
+    def _state(self, address: str) -> str:
         """What a count belongs to: an address, and of a file here also its size and time."""
         path = read_in_place(address)
         if path is None:
@@ -124,7 +137,9 @@ class ShardStore:
         try:
             facts = path.stat()
         except OSError as error:
-            raise RegvqError(f"cannot read the shard {path}: {error.strerror}; check the pattern") from None
+            raise RegvqError(
+                with_tree(f"cannot read the shard {path}: {error.strerror}; check the pattern")
+            ) from None
         return f"{address} {facts.st_size} {facts.st_mtime_ns}"
 
     def _remember(self) -> None:
@@ -142,10 +157,10 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _read_counts(path: Path) -> dict[str, int]:
+def _read_counts(path: Path) -> dict[str, tuple[int, str]]:
     """What was counted before; nothing, where the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(mark): int(count) for mark, count in content.items()}
+        return {str(state): (int(count), str(listing)) for state, (count, listing) in content.items()}
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return {}

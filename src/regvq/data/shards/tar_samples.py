@@ -1,10 +1,19 @@
 """One shard: the files of a tar archive, grouped into samples, read by their places."""
 
+import hashlib
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from regvq.errors import RegvqError
+
+TREE = """\
+train-000.tar, train-001.tar ...
+  0007.jpg                           (or .jpeg, .png, .webp)
+  0007.cls, 0007.txt, 0007.seg.png   (where known: a class number, a sentence a line, label numbers)
+  0008.jpg ...
+val-000.tar ..."""
+"""How shards should look, for people."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class TarSamples:
         except OSError as error:
             raise RegvqError(f"cannot read {name}: {error.strerror or error}") from None
         if not self.keys:
-            raise RegvqError(f"{name} holds no samples: its files need names such as 0007.jpg")
+            raise RegvqError(with_tree(f"{name} holds no samples"))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -77,6 +86,14 @@ class TarSamples:
             raise RegvqError(f"{self.name} has become shorter while it was read: fetch it once more")
         return content
 
+    def listing(self) -> str:
+        """Hash of the names and sizes of all files of the samples."""
+        digest = hashlib.sha256()
+        for key, fields in zip(self.keys, self._fields, strict=True):
+            for field, place in fields.items():
+                digest.update(f"{key}.{field}\0{place.length}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()[:16]
+
     def _add(self, member: tarfile.TarInfo) -> None:
         folder, _, file = member.name.rpartition("/")
         stem, dot, field = file.partition(".")
@@ -97,3 +114,8 @@ class TarSamples:
             following = file.read(tarfile.BLOCKSIZE)
         if following != bytes(tarfile.BLOCKSIZE):
             raise RegvqError(f"{self.name} is damaged or cut short behind byte {end:,}: fetch it once more")
+
+
+def with_tree(what: str) -> str:
+    """What is wrong with shards, and how they should look."""
+    return f"{what}. Shards should look like this:\n{TREE}"

@@ -112,7 +112,8 @@ class Fields:
             if name in fields:
                 return name
         raise RegvqError(
-            f"{place} has no image: of {', '.join(self.image)} it has none, but {', '.join(fields)}"
+            f"{place} has no image: of {', '.join(self.image)} it has none, but {', '.join(fields)}; name "
+            "its field as image"
         )
 
 
@@ -158,6 +159,10 @@ class ShardRecords(RecordSource):
         lines = content.decode("utf-8", errors="replace").splitlines()
         return tuple(line.strip() for line in lines if line.strip())
 
+    def mark(self) -> str:
+        """See ``ShardStore``."""
+        return self.store.mark()
+
     def permutation(self, rng: np.random.Generator) -> np.ndarray:
         """Shards at random, and the samples of a few of them at a time."""
         starts = np.subtract(self._ends, self.counts)
@@ -183,7 +188,9 @@ class ShardRecords(RecordSource):
         shard, row, place = self._find(index)
         samples = self.store.open(shard)
         if name not in samples.fields(row):
-            raise RegvqError(f"{place} has no field {name!r}, but {', '.join(samples.fields(row))}")
+            raise RegvqError(
+                f"{place} has no field {name!r}, but {', '.join(samples.fields(row))}: name one of them"
+            )
         return samples.read(row, name)
 
     def _find(self, index: int) -> tuple[int, int, str]:
