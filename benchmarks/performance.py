@@ -191,6 +191,7 @@ def cost(content: Content) -> str:
             f"{row['utilisation']:.0%}" if "utilisation" in row else "",
             number(row["gigabytes"]) if "gigabytes" in row else "",
             number(row["hours"], 2 if row["hours"] < 1 else 1),
+            number(row["hours_exchanging"], 2) if "hours_exchanging" in row else "",
         ]
         for row in content["rows"]
     ]
@@ -207,10 +208,14 @@ def cost(content: Content) -> str:
     said = content["assumed"]
     assumed = (
         f"Assumed: {said['gpus']} GPUs of {said['peak'] / 1e12:g} TFLOP/s each, of which convolutions "
-        f"reach {said['convolutions']:.0%} and transformers {said['transformers']:.0%}; "
-        f"{said['images']:,} images of {said['size']} px. Predicted, not measured."
+        f"reach {said['convolutions']:.0%} and transformers {said['transformers']:.0%}, and which send to "
+        f"each other at {said['bandwidth'] / 1e9:g} GB/s; {said['images']:,} images of {said['size']} px "
+        f"and {said['codes']:,} codes. Predicted, not measured."
     )
-    return f"{assumed}\n\n{markdown_table([*names, 'hours'], rows)}"
+    gained = [f"{stage} {efficiency:.0%}" for stage, efficiency in content["two_processes"].items()]
+    beside = ", ".join(gained) or "not measured yet"
+    measured = f"Beside it, the efficiency that two processes were measured to have on a CPU: {beside}."
+    return "\n\n".join([assumed, markdown_table([*names, "hours", "exchanging"], rows), measured])
 
 
 @dataclass(frozen=True)
@@ -284,8 +289,10 @@ SECTIONS = {
         "beside its predictions under Training. It counts products, convolutions and attention; left "
         "out are norms, activations, pixel and contrastive losses, a quantizer's softmax and the "
         "optimizer. *GB a GPU* is an estimate with four bytes for every number, and an upper one under "
-        "bfloat16. The adversary is there from the first step on. "
-        "`--help` names what can be changed.",
+        "bfloat16. *Exchanging*: hours on top for the sums of gradients and of the codebook's counts over "
+        "all GPUs, in a ring, as if nothing of it ran beside the backward pass. The adversary is there "
+        "from the first step on. `--codes`, `--size`, `--backbone` and `--generators` choose other models, "
+        "`--help` names the rest.",
         ".venv/bin/python benchmarks/cost.py",
         cost,
         devices=("",),

@@ -36,11 +36,41 @@ def test_what_was_not_measured_says_how_to() -> None:
 def test_the_costs_are_those_of_the_shipped_configurations() -> None:
     found = read_figures()["cost"]
     assert found["rows"] == cost.predict(**found["assumed"])
+    assert found["two_processes"] == cost.efficiencies(cost.RANKS)
     once, twice = (cost.predict(**{**found["assumed"], "gpus": gpus}) for gpus in (8, 16))
     # Twice the GPUs see twice the images in the same hours, and encode them all in half.
     assert [row["hours"] for row in twice] == pytest.approx(
         [row["hours"] / (1 if "steps" in row else 2) for row in once]
     )
+
+
+def test_codes_pixels_and_networks_can_be_chosen() -> None:
+    assumed = read_figures()["cost"]["assumed"]
+    first, *_ = cost.predict(**assumed)
+    more, *_ = cost.predict(**{**assumed, "codes": assumed["codes"] + 1000})
+    # Vectors, sums and counts with their averages, and what the backward pass needs of the vectors.
+    assert 1e9 * (more["gigabytes"] - first["gigabytes"]) == pytest.approx(4000 * (6 * 64 + 8))
+    larger, _, generator = cost.predict(
+        **{**assumed, "size": 512, "generators": ["generator/diffusion-tiny"]}
+    )
+    assert larger["tokens"] == 4 * first["tokens"]
+    assert generator["training"] == "generator, diffusion-tiny"
+    small, *_ = cost.predict(**{**assumed, "backbone_config": "backbone/small-128"})
+    assert small["parameters"] < first["parameters"]
+    alone, *_ = cost.predict(**{**assumed, "gpus": 1})
+    assert alone["hours_exchanging"] == 0
+    assert first["hours_exchanging"] > 0
+
+
+def test_the_efficiency_of_two_processes_stands_beside_the_cost(tmp_path: Path) -> None:
+    figures = written(
+        tmp_path / "ranks.json", [], rows=[ranks.row("tokenizer", {1: [100.0], 2: [150.0]})], steps=40
+    )
+    gained = cost.efficiencies(tmp_path / "ranks.json")
+    assert gained == {"tokenizer": figures["rows"][0]["efficiency"]}
+    assert cost.efficiencies(tmp_path / "none.json") == {}
+    text = page({"cost": {**read_figures()["cost"], "two_processes": gained}})
+    assert "measured to have on a CPU: tokenizer 75%." in text
 
 
 def test_what_the_benchmarks_write_can_be_shown(tmp_path: Path) -> None:
