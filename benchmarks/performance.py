@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cost import CONVOLUTIONS, TRANSFORMERS
-from cost_check import checks
+from cost_check import TOLERANCE, checks, verdict
 from pages import write_or_check
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -47,9 +47,12 @@ training goes on uncompiled. Losses differ from the plain run's by rounding: ove
 `tests/training/test_compilation.py` by less than 1e-4 of their value. Off unless asked for.
 
 By design no training step waits for a GPU: what guards, logs and progress need is looked at every 50
-steps, or when it is shown (a test on the CPU looks for values that a whole step reads, with clipping,
-optimizer, averages and callbacks; it has not been checked on a GPU). On one GPU start from
-`data.workers` at the number of its cores, and look at the share of `data` below.
+steps, or when it is shown. A test on the CPU looks for values that a whole step reads, sizes that they
+decide and copies between devices, with clipping, optimizer, averages and callbacks; where there is a GPU
+another one makes every wait an error, which has not been run so far. Where `data.workers` is null, as in
+`data/tokens` and `data/scenes`, four processes prepare the batches of each GPU, and none those of a CPU,
+whose cores train. Which batches there are does not depend on it. They stay over the epochs, each with two
+batches ready. Look at the share of `data` below: where it is large, give `data.workers` up to the cores.
 
 ## Sampling faster
 
@@ -118,11 +121,14 @@ def training(content: Content) -> str:
         ]
         for row in content["rows"]
     ]
-    parts = list(next(iter(content["parts"].values())))
-    shares = [
-        [way, *(number(100 * seconds[part] / sum(seconds.values())) for part in parts)]
-        for way, seconds in content["parts"].items()
-    ]
+    shares = []
+    for model, ways in content["parts"].items():
+        parts = list(next(iter(ways.values())))
+        lines = [
+            [way, *(number(100 * seconds[part] / sum(seconds.values())) for part in parts)]
+            for way, seconds in ways.items()
+        ]
+        shares.append(markdown_table([f"{model}: part of a step, %", *parts], lines))
     compared = [
         [
             check.name,
@@ -130,17 +136,22 @@ def training(content: Content) -> str:
             number(check.ceiling / 1e9),
             number(1e3 * check.predicted),
             number(1e3 * check.measured),
+            verdict(check.time_ratio),
             f"{check.reached:.0%}",
+            number(check.predicted_bytes / 1e6),
+            number(None if check.measured_bytes is None else check.measured_bytes / 1e6),
+            verdict(check.memory_ratio),
         ]
         for check in checks(content)
     ]
-    names = ["prediction against measurement", "GFLOP a step", "ceiling, GFLOP/s"]
+    names = ["prediction against measurement", "GFLOP a step", "ceiling, GFLOP/s", "predicted ms"]
+    names += ["measured ms", "ratio", "of the ceiling", "predicted MB", "measured MB", "ratio"]
     return "\n\n".join(
         [
             machine(content),
             markdown_table(["model, way", "ms a step", "a second", "gain"], rows),
-            markdown_table(["part of a step, %", *parts], shares),
-            markdown_table([*names, "predicted ms", "measured ms", "of the ceiling"], compared),
+            *shares,
+            markdown_table(names, compared),
             judged(content),
         ]
     )
@@ -254,13 +265,18 @@ SECTIONS = {
         "Training",
         "Whole training steps of what `regvq fit-tokenizer` and `regvq fit-generator` build from "
         "shipped configurations, run by their trainer: data, forward, backward, clipping, optimizer. "
-        "*Gain*: over the same model eager in float32. The parts of a step of stage 1 are those of a "
-        "step that is cut at the latents, the quantized latents and the reconstruction, forward and "
-        "backward; *discriminator* holds the adversary's adaptive weight, *perceptual* all losses "
-        "between images. On a GPU VGG-19 has random weights, which are as fast as trained ones. "
+        "*Gain*: over the same model eager in float32. The parts of a step are those of a step that is "
+        "cut, forward and backward, in stage 1 at the latents, the quantized latents and the "
+        "reconstruction, in stage 2 behind the transformer; *discriminator* holds the adversary's adaptive "
+        "weight, *perceptual* all losses between images, *transformer* the embeddings too. On a GPU VGG-19 "
+        "has random weights, which are as fast as trained ones. "
         "*Predicted*: the FLOPs of the cost model below over a ceiling, the speed that the same run "
         "measures of one large product in that precision, of which stage 1 is assumed to reach "
-        f"{CONVOLUTIONS:.0%} and stage 2 {TRANSFORMERS:.0%}; *of the ceiling*: the share that was reached.",
+        f"{CONVOLUTIONS:.0%} and stage 2 {TRANSFORMERS:.0%}; *of the ceiling*: the share that was reached. "
+        "*MB*: the model's memory, and the peak of one turn: what torch has allocated on a GPU; on a CPU "
+        "the weights and averages, and the pages that a turn takes beyond what the process had before. "
+        f"*Ratio*: measured over predicted; within a factor of {TOLERANCE:g} in either direction the model "
+        "is taken to hold. That judges the model, and is no bar.",
         ".venv/bin/python benchmarks/training.py",
         training,
     ),

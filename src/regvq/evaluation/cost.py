@@ -12,8 +12,8 @@ four bytes a number. Under autocast a part of it has two bytes; the allocator's 
 convolutions and what lives for a moment, such as the latents of all processes, come on top.
 
 Communication is that of data-parallel training: every step sums the gradients, and a codebook's counts and
-sums, over all GPUs in a ring. Latency and the broadcast of random choices are left out, and nothing of it is
-taken to run beside the backward pass, where in fact most does.
+sums, over all GPUs in a ring. Latency and the broadcast of random choices are left out, and nothing of it
+is taken to run beside the backward pass, where in fact most does.
 """
 
 from collections.abc import Mapping, Sequence
