@@ -39,7 +39,8 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/quantizers.py --quick
 	$(BIN)/python benchmarks/training.py --quick
 	$(BIN)/python benchmarks/sampling.py --quick
-	$(BIN)/python benchmarks/cost.py
+	GLOO_SOCKET_IFNAME=lo $(BIN)/python benchmarks/ranks.py --quick
+	$(BIN)/python benchmarks/cost.py --quick
 	$(BIN)/python benchmarks/demo.py --quick
 
 setup: $(READY)

@@ -1,44 +1,27 @@
-"""A training step of stage 1 cut into its parts, for ``training.py``.
+"""A training step of either stage cut into its parts, for ``step_parts.py``.
 
-The step is cut at the latents, the quantized latents and the reconstruction. Forward passes run in their
-order and backward passes in the opposite one, each cut's gradient handed on by hand, the device waited for
-at every cut; ``tests/benchmarks/test_training.py`` holds its gradients to the uncut step's. What the
-adversary's adaptive weight costs, two more ways back to the image, counts to the discriminator;
-``perceptual`` holds all losses between images.
+Stage 1 is cut at the latents, the quantized latents and the reconstruction, stage 2 behind the transformer.
+Forward passes run in their order and backward passes in the opposite one, each cut's gradient handed on by
+hand; ``tests/benchmarks/test_training.py`` holds the gradients to the uncut step's. What the adversary's
+adaptive weight costs, two more ways back to the image, counts to the discriminator; ``perceptual`` holds
+all losses between images, ``transformer`` the embeddings too.
 """
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
+from transformers import LlamaModel
 
-from measuring import wait
-from regvq.data import ImageDataModule
-from regvq.training import TokenizerTraining
-
-PARTS = ("data", "encoder", "quantizer", "decoder", "perceptual", "discriminator", "optimizer")
+from regvq.training import GeneratorTraining, TokenizerTraining
 
 
-class Laps:
-    """Seconds by part, added up."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.seconds = dict.fromkeys(PARTS, 0.0)
-        self._last = time.perf_counter()
-
-    def __call__(self, part: str) -> None:
-        """What has passed since the last call belongs to ``part``."""
-        wait(self.device)
-        now = time.perf_counter()
-        self.seconds[part] += now - self._last
-        self._last = now
+def _half(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
 
-def cut_step(
+def cut_tokenizer_step(
     training: TokenizerTraining, images: Tensor, precision: str, lap: Callable[[str], None]
 ) -> None:
     """Forward and backward of a training step with an adversary, cut at the borders of its parts.
@@ -55,8 +38,7 @@ def cut_step(
     adversarial = objective.adversarial
     assert adversarial is not None
     images = images.contiguous(memory_format=training.layout)
-    half = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-    with half, training.as_compiled():
+    with _half(images.device, precision), training.as_compiled():
         latents = model.latents(images)
         lap("encoder")
         latents_in = latents.detach().requires_grad_()
@@ -88,40 +70,36 @@ def cut_step(
     lap("encoder")
 
 
-def optimizer_step(training: TokenizerTraining, optimizer: Optimizer, clip: float | None) -> None:
-    """What follows the backward pass."""
-    training.configure_gradient_clipping(optimizer, clip, "norm")
-    optimizer.step()
-    optimizer.zero_grad()
-    if training.averaged is not None:
-        training.averaged.update(training.model)
+def cut_generator_step(
+    training: GeneratorTraining, batch: dict[str, Any], precision: str, lap: Callable[[str], None]
+) -> None:
+    """Forward and backward of a training step, cut behind the transformer's last norm.
 
+    Gradients are added to those of the parameters.
 
-def parts_of_a_step(
-    training: TokenizerTraining,
-    data: ImageDataModule,
-    device: str,
-    precision: str,
-    clip: float | None,
-    rounds: int,
-) -> dict[str, float]:
-    """Seconds of each part of a step, medians over ``rounds`` steps."""
-    training.to(device).train()
-    optimizer = training.make_optimizer(fused=device == "cpu")
+    Args:
+        training: a step of it.
+        batch: codes, and the ids of their conditions.
+        precision: the trainer's.
+        lap: called at the end of each part, with its name.
+    """
+    transformer = next(module for module in training.model.modules() if isinstance(module, LlamaModel))
+    cut: list[tuple[Tensor, Tensor]] = []
 
-    def batches() -> Iterator[dict[str, Tensor]]:
-        while True:
-            yield from data.train_dataloader()
+    def behind(module: nn.Module, given: Any, hidden: Tensor) -> Tensor:
+        cut.append((hidden, hidden.detach().requires_grad_()))
+        lap("transformer")
+        return cut[0][1]
 
-    found: list[dict[str, float]] = []
-    stream = batches()
-    for _ in range(1 + rounds):
-        wait(device)
-        laps = Laps(device)
-        images = next(stream)["image"].to(device)
-        laps("data")
-        cut_step(training, images, precision, laps)
-        optimizer_step(training, optimizer, clip)
-        laps("optimizer")
-        found.append(laps.seconds)
-    return {part: statistics.median(one[part] for one in found[1:]) for part in PARTS}
+    hook = transformer.norm.register_forward_hook(behind)
+    try:
+        with _half(batch["codes"].device, precision), training.as_compiled():
+            loss = training.model.loss(batch["codes"], batch["condition"]).total
+    finally:
+        hook.remove()
+    lap("head and loss")
+    ((hidden, hidden_in),) = cut
+    loss.backward()
+    lap("head and loss")
+    hidden.backward(hidden_in.grad)
+    lap("transformer")

@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import gc
+import importlib.metadata
 import json
 import math
 import mmap
@@ -17,6 +18,9 @@ from typing import Any
 import torch
 
 from regvq.files import write_bytes
+
+LIBRARIES = ("lightning", "transformers", "vector-quantize-pytorch", "triton")
+"""What figures depend on beside torch; some of it is not on every machine."""
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -146,14 +150,23 @@ def _resident(field: str) -> int:
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """What the figures were measured on."""
+    """What the figures were measured on, and with which versions of what is installed."""
     name = torch.cuda.get_device_name() if device == "cuda" else _cpu_name()
     return {
         "device": name,
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
         "python": platform.python_version(),
+        "torch": torch.__version__,
+        **({} if torch.version.cuda is None else {"CUDA": torch.version.cuda}),
+        **{library: found for library in LIBRARIES if (found := _version(library)) is not None},
     }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _cpu_name() -> str:

@@ -1,6 +1,7 @@
 """Which feature net that needs no pretrained weights comes closest to a pretrained one?
 
-    python benchmarks/offline_features.py --squeezenet squeezenet1_0.safetensors --images photographs/
+    .venv/bin/python benchmarks/offline_features.py --squeezenet PATH --images PATH ... [--json PATH]
+    .venv/bin/python benchmarks/offline_features.py --quick
 
 Every candidate sees the same photographs, clean and under nine distortions at four strengths, and is
 held against SqueezeNet trained on ImageNet:
@@ -13,26 +14,34 @@ held against SqueezeNet trained on ImageNet:
   the mildly distorted image is the same location, averaged over layers (what the contrastive loss asks);
 * NCE: PatchNCE at temperature 0.07 between clean and mildly distorted image, over log of the number of
   locations: 0 is certain, 1 is blind;
-* ms: forward and backward of 16 images of 32 pixels, best of twenty.
+* ms: forward and backward of 16 images of 32 and of 64 pixels, best of twenty rounds in which all
+  candidates take turns.
+
+With ``--quick`` the reference has random weights and the photographs are those of the extra 'demo', unless
+others are named: it shows that the benchmark runs, and its figures mean nothing.
 """
 
 import argparse
 import io
-import json
 import math
+import sys
 import tarfile
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.transforms.v2 import functional as tv
 
+from measuring import finish, machine, take_turns
 from offline_candidates import candidates
+from photo_files import example_photographs
 from regvq.losses.contrastive import PatchNCELoss
 from regvq.losses.functional import unit_norm
 from regvq.nets import FeatureNet, SqueezeNetFeatures
@@ -43,10 +52,10 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # --- photographs -------------------------------------------------------------------------------------
 
 
-def photographs(paths: list[Path], number: int, size: int) -> Tensor:
-    """The first ``number`` images of folders or tar files: ``[B, 3, size, size]`` in [-1, 1]."""
+def photographs(contents: Iterable[bytes], number: int, size: int) -> Tensor:
+    """The first ``number`` of some image files: ``[B, 3, size, size]`` in [-1, 1]."""
     images = []
-    for content in _contents(paths):
+    for content in contents:
         image = Image.open(io.BytesIO(content)).convert("RGB")
         side = min(image.size)
         image = tv.center_crop(image, [side, side]).resize((size, size), Image.Resampling.LANCZOS)
@@ -54,11 +63,12 @@ def photographs(paths: list[Path], number: int, size: int) -> Tensor:
         if len(images) == number:
             break
     if not images:
-        raise SystemExit(f"no images in {', '.join(map(str, paths))}")
+        raise SystemExit("no images among what --images names")
     return torch.stack(images)
 
 
-def _contents(paths: list[Path]) -> Iterator[bytes]:
+def contents_of(paths: list[Path]) -> Iterator[bytes]:
+    """The image files of folders and tar files, not yet decoded."""
     for path in paths:
         if path.is_dir():
             for file in sorted(path.rglob("*")):
@@ -190,14 +200,15 @@ def discriminability(real: list[list[Tensor]], fake: list[list[Tensor]]) -> tupl
     return float(torch.stack(found).mean()), float(torch.stack(nce).mean())
 
 
-def milliseconds(net: FeatureNet, side: int) -> float:
+def milliseconds(nets: list[FeatureNet], side: int, rounds: int) -> list[float]:
+    """Of forward and backward of 16 images ``side`` pixels a side: the best round of each net."""
     images = torch.rand(16, 3, side, side, requires_grad=True)
-    best = math.inf
-    for _ in range(20):
-        start = time.perf_counter()
+
+    def step(net: FeatureNet) -> None:
         sum(layer.square().mean() for layer in net(images)).backward()
-        best = min(best, time.perf_counter() - start)
-    return best * 1000
+
+    turns = {str(place): lambda net=net: step(net) for place, net in enumerate(nets)}
+    return [1e3 * min(times) for times in take_turns(turns, rounds).values()]
 
 
 def measure(net: FeatureNet, sets: dict[str, Tensor], enlarge: int) -> dict[str, Any]:
@@ -239,31 +250,49 @@ def line(cells: list[Any]) -> str:
     return " ".join([f"{texts[0]:<26}", *(f"{text:>8}" for text in texts[1:])])
 
 
-def main() -> None:
+def main() -> int:
+    """Reads the arguments, measures, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--squeezenet", type=Path, required=True, help="weights of squeezenet1_0")
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders or tar files")
+    parser.add_argument("--squeezenet", type=Path, help="weights of squeezenet1_0")
+    parser.add_argument("--images", type=Path, nargs="+", help="folders or tar files")
     parser.add_argument("--number", type=int, default=48, help="how many photographs")
     parser.add_argument("--size", type=int, default=64, help="side of the photographs in pixels")
     parser.add_argument("--reference-size", type=int, default=128, help="side SqueezeNet sees at least")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="four photographs of 32 pixels, two rounds, random weights: under 45 s on two cores",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
+    number, size, rounds = (4, 32, 2) if options.quick else (options.number, options.size, 20)
+    if not options.quick and (options.squeezenet is None or options.images is None):
+        parser.error("give --squeezenet and --images, or --quick")
 
-    clean = photographs(options.images, options.number, options.size)
+    files = example_photographs(number) if options.images is None else contents_of(options.images)
+    clean = photographs(files, number, size)
     sets = {"clean": clean}
     for name, distort in DISTORTIONS.items():
         for strength in range(4):
             sets[f"{name} {strength}"] = distort(clean, strength).clamp(-1, 1)
-    reference = measure(SqueezeNetFeatures(options.squeezenet), sets, options.reference_size)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = options.squeezenet or Path(folder) / "random.safetensors"
+        if options.squeezenet is None:
+            save_file(models.squeezenet1_0().state_dict(), weights)
+        reference = measure(
+            SqueezeNetFeatures(weights), sets, size if options.quick else options.reference_size
+        )
+    nets = candidates()
+    speeds = zip(milliseconds(nets, 32, rounds), milliseconds(nets, 64, rounds), strict=True)
     rows = [row(reference, reference, (math.nan, math.nan))]
     print(line(list(rows[0])))
     print(line(list(rows[0].values())), flush=True)
-    for net in candidates():
-        rows.append(row(measure(net, sets, 0), reference, (milliseconds(net, 32), milliseconds(net, 64))))
+    for net, speed in zip(nets, speeds, strict=True):
+        rows.append(row(measure(net, sets, 0), reference, speed))
         print(line(list(rows[-1].values())), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    rows[0]["ms_32"] = rows[0]["ms_64"] = None  # the reference is not timed
+    return finish(options.json, [], machine=machine(), rows=rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

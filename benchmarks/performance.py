@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cost import CONVOLUTIONS, TRANSFORMERS
-from cost_check import checks
+from cost_check import TOLERANCE, checks, verdict
 from pages import write_or_check
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -47,9 +47,12 @@ training goes on uncompiled. Losses differ from the plain run's by rounding: ove
 `tests/training/test_compilation.py` by less than 1e-4 of their value. Off unless asked for.
 
 By design no training step waits for a GPU: what guards, logs and progress need is looked at every 50
-steps, or when it is shown (a test on the CPU looks for values that a whole step reads, with clipping,
-optimizer, averages and callbacks; it has not been checked on a GPU). On one GPU start from
-`data.workers` at the number of its cores, and look at the share of `data` below.
+steps, or when it is shown. A test on the CPU looks for values that a whole step reads, sizes that they
+decide and copies between devices, with clipping, optimizer, averages and callbacks; where there is a GPU
+another one makes every wait an error, which has not been run so far. Where `data.workers` is null, as in
+`data/tokens` and `data/scenes`, four processes prepare the batches of each GPU, and none those of a CPU,
+whose cores train. Which batches there are does not depend on it. They stay over the epochs, each with two
+batches ready. Look at the share of `data` below: where it is large, give `data.workers` up to the cores.
 
 ## Sampling faster
 
@@ -118,11 +121,14 @@ def training(content: Content) -> str:
         ]
         for row in content["rows"]
     ]
-    parts = list(next(iter(content["parts"].values())))
-    shares = [
-        [way, *(number(100 * seconds[part] / sum(seconds.values())) for part in parts)]
-        for way, seconds in content["parts"].items()
-    ]
+    shares = []
+    for model, ways in content["parts"].items():
+        parts = list(next(iter(ways.values())))
+        lines = [
+            [way, *(number(100 * seconds[part] / sum(seconds.values())) for part in parts)]
+            for way, seconds in ways.items()
+        ]
+        shares.append(markdown_table([f"{model}: part of a step, %", *parts], lines))
     compared = [
         [
             check.name,
@@ -130,17 +136,22 @@ def training(content: Content) -> str:
             number(check.ceiling / 1e9),
             number(1e3 * check.predicted),
             number(1e3 * check.measured),
+            verdict(check.time_ratio),
             f"{check.reached:.0%}",
+            number(check.predicted_bytes / 1e6),
+            number(None if check.measured_bytes is None else check.measured_bytes / 1e6),
+            verdict(check.memory_ratio),
         ]
         for check in checks(content)
     ]
-    names = ["prediction against measurement", "GFLOP a step", "ceiling, GFLOP/s"]
+    names = ["prediction against measurement", "GFLOP a step", "ceiling, GFLOP/s", "predicted ms"]
+    names += ["measured ms", "ratio", "of the ceiling", "predicted MB", "measured MB", "ratio"]
     return "\n\n".join(
         [
             machine(content),
             markdown_table(["model, way", "ms a step", "a second", "gain"], rows),
-            markdown_table(["part of a step, %", *parts], shares),
-            markdown_table([*names, "predicted ms", "measured ms", "of the ceiling"], compared),
+            *shares,
+            markdown_table(names, compared),
             judged(content),
         ]
     )
@@ -191,6 +202,7 @@ def cost(content: Content) -> str:
             f"{row['utilisation']:.0%}" if "utilisation" in row else "",
             number(row["gigabytes"]) if "gigabytes" in row else "",
             number(row["hours"], 2 if row["hours"] < 1 else 1),
+            number(row["hours_exchanging"], 2) if "hours_exchanging" in row else "",
         ]
         for row in content["rows"]
     ]
@@ -207,10 +219,14 @@ def cost(content: Content) -> str:
     said = content["assumed"]
     assumed = (
         f"Assumed: {said['gpus']} GPUs of {said['peak'] / 1e12:g} TFLOP/s each, of which convolutions "
-        f"reach {said['convolutions']:.0%} and transformers {said['transformers']:.0%}; "
-        f"{said['images']:,} images of {said['size']} px. Predicted, not measured."
+        f"reach {said['convolutions']:.0%} and transformers {said['transformers']:.0%}, and which send to "
+        f"each other at {said['bandwidth'] / 1e9:g} GB/s; {said['images']:,} images of {said['size']} px "
+        f"and {said['codes']:,} codes. Predicted, not measured."
     )
-    return f"{assumed}\n\n{markdown_table([*names, 'hours'], rows)}"
+    gained = [f"{stage} {efficiency:.0%}" for stage, efficiency in content["two_processes"].items()]
+    beside = ", ".join(gained) or "not measured yet"
+    measured = f"Beside it, the efficiency that two processes were measured to have on a CPU: {beside}."
+    return "\n\n".join([assumed, markdown_table([*names, "hours", "exchanging"], rows), measured])
 
 
 @dataclass(frozen=True)
@@ -249,13 +265,18 @@ SECTIONS = {
         "Training",
         "Whole training steps of what `regvq fit-tokenizer` and `regvq fit-generator` build from "
         "shipped configurations, run by their trainer: data, forward, backward, clipping, optimizer. "
-        "*Gain*: over the same model eager in float32. The parts of a step of stage 1 are those of a "
-        "step that is cut at the latents, the quantized latents and the reconstruction, forward and "
-        "backward; *discriminator* holds the adversary's adaptive weight, *perceptual* all losses "
-        "between images. On a GPU VGG-19 has random weights, which are as fast as trained ones. "
+        "*Gain*: over the same model eager in float32. The parts of a step are those of a step that is "
+        "cut, forward and backward, in stage 1 at the latents, the quantized latents and the "
+        "reconstruction, in stage 2 behind the transformer; *discriminator* holds the adversary's adaptive "
+        "weight, *perceptual* all losses between images, *transformer* the embeddings too. On a GPU VGG-19 "
+        "has random weights, which are as fast as trained ones. "
         "*Predicted*: the FLOPs of the cost model below over a ceiling, the speed that the same run "
         "measures of one large product in that precision, of which stage 1 is assumed to reach "
-        f"{CONVOLUTIONS:.0%} and stage 2 {TRANSFORMERS:.0%}; *of the ceiling*: the share that was reached.",
+        f"{CONVOLUTIONS:.0%} and stage 2 {TRANSFORMERS:.0%}; *of the ceiling*: the share that was reached. "
+        "*MB*: the model's memory, and the peak of one turn: what torch has allocated on a GPU; on a CPU "
+        "the weights and averages, and the pages that a turn takes beyond what the process had before. "
+        f"*Ratio*: measured over predicted; within a factor of {TOLERANCE:g} in either direction the model "
+        "is taken to hold. That judges the model, and is no bar.",
         ".venv/bin/python benchmarks/training.py",
         training,
     ),
@@ -284,8 +305,10 @@ SECTIONS = {
         "beside its predictions under Training. It counts products, convolutions and attention; left "
         "out are norms, activations, pixel and contrastive losses, a quantizer's softmax and the "
         "optimizer. *GB a GPU* is an estimate with four bytes for every number, and an upper one under "
-        "bfloat16. The adversary is there from the first step on. "
-        "`--help` names what can be changed.",
+        "bfloat16. *Exchanging*: hours on top for the sums of gradients and of the codebook's counts over "
+        "all GPUs, in a ring, as if nothing of it ran beside the backward pass. The adversary is there "
+        "from the first step on. `--codes`, `--size`, `--backbone` and `--generators` choose other models, "
+        "`--help` names the rest.",
         ".venv/bin/python benchmarks/cost.py",
         cost,
         devices=("",),

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from measuring import Bar, bandwidth, finish, machine, spread, take_turns, usable_device
@@ -219,7 +218,7 @@ def main() -> int:
     arguments = parser.parse_args()
     device, quick = arguments.device, arguments.quick
     rounds = 1 if quick else 5
-    facts = {**machine(device), "transformers": transformers.__version__}
+    facts = machine(device)
     print(f"images of {GRID[0]} x {GRID[1]} tokens, median of {rounds} rounds")
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     print(f"{'contestant':<30}{'at once':>8}{'seconds':>10}{'tokens/s':>12}{'floors':>8}")

@@ -1,4 +1,4 @@
-"""Images and tokens a second of training steps, and where a step of stage 1 spends its time.
+"""Images and tokens a second of training steps, their peak of memory, and where a step spends its time.
 
     .venv/bin/python benchmarks/training.py [--quick] [--json PATH] [--device cuda]
 
@@ -10,11 +10,15 @@ for NaN), without files. The clock runs from the end of the first steps, in whic
 loader's start fall, to the end of the last: data, forward, backward, clipping and optimizer are in it. The
 figure is the median over turns.
 
-Parts: see ``cut_step.py``. On a GPU the waiting makes the cut step slower than the uncut one; the shares
-are of the cut one.
+Parts: see ``step_parts.py`` and ``cut_step.py``. On a GPU the waiting makes the cut step slower than the
+uncut one; the shares are of the cut one.
 
-Beside each figure stand, in the JSON, the FLOPs of its step by ``regvq.evaluation.cost`` and the speed of
-one large product in either precision: ``performance.py`` compares what is predicted with what was measured.
+The peak of memory is that of one turn more: on a GPU what torch has allocated; on a CPU the weights,
+buffers and averages, and the pages that a turn takes beyond what the process had before it.
+
+Each step is held against ``regvq.evaluation.cost``: its time against FLOPs over the assumed share of the
+speed of one large product in that precision, its peak against the memory. Both are judged by a factor in
+either direction, see ``cost_check.py``. That tells how far to trust the model; it is no bar.
 
 With ``--quick`` networks and images are the smallest that have every part, stage 1 is not compiled, only
 one generator takes part, and no bar is judged: it shows that the benchmark runs. torch keeps what it
@@ -32,10 +36,11 @@ from typing import Any
 import torch
 import torch._inductor.config
 
-from cut_step import PARTS, parts_of_a_step
+from cost_check import show_checks
 from measuring import Bar, finish, machine, product_rate, spread, take_turns, usable_device
 from regvq.training.run import quiet
-from step_flops import flops_of_step
+from step_cost import cost_of_step
+from step_parts import parts_of_a_step
 from training_contestants import Contestant, generator_contestant, tokenizer_contestant
 from training_settings import SETTINGS, quickened
 from training_ways import BF16, EAGER, FAST, FP32, Way, ways
@@ -59,7 +64,7 @@ def measure(contestants: dict[Way, Contestant], name: str, unit: str, rounds: in
     rows = []
     for way, one in contestants.items():
         times, training = one.seconds[1:], one.training
-        count = one.data.batch_size
+        cost, count = cost_of_step(training, one.data), one.data.batch_size
         if unit == "tokens":
             count *= training.model.length
         middle = statistics.median(times)
@@ -70,7 +75,9 @@ def measure(contestants: dict[Way, Contestant], name: str, unit: str, rounds: in
                 "unit": unit,
                 "precision": one.precision,
                 "batch_size": one.data.batch_size,
-                "flops": flops_of_step(training, one.data),
+                "flops": cost.flops * one.data.batch_size,
+                "expected_bytes": cost.memory(one.data.batch_size, training.averaged is not None),
+                "peak_bytes": one.peak_bytes(),
                 "milliseconds": 1e3 * middle,
                 "spread": 1e3 * spread(times),
                 "per_second": count / middle,
@@ -95,19 +102,27 @@ def show(rows: Sequence[Row]) -> None:
     """A table of one model."""
     base = next(row["per_second"] for row in rows if row["way"] == str(EAGER))
     for row in rows:
+        peak = "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:.1f}"
         print(
             f"{row['model']:<22}{row['way']:<32}{row['milliseconds']:>10.1f}{row['spread']:>8.1f}"
-            f"{row['per_second']:>12.0f}{row['per_second'] / base:>9.2f}",
+            f"{row['per_second']:>12.0f}{row['per_second'] / base:>9.2f}{peak:>10}",
             flush=True,
         )
 
 
-def show_parts(parts: dict[str, dict[str, float]]) -> None:
-    """Shares of a step, a column each."""
-    print(f"{'part of a step, %':<32}" + "".join(f"{part:>14}" for part in PARTS))
+def parts_of(contestants: dict[Way, Contestant], stage: str, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of each part of a step, for the ways that the bars compare."""
+    judged = (EAGER, FAST[stage])
+    return {str(way): parts_of_a_step(one, rounds) for way, one in contestants.items() if way in judged}
+
+
+def show_parts(model: str, parts: dict[str, dict[str, float]]) -> None:
+    """Shares of a step of one model, a column each."""
+    names = list(next(iter(parts.values())))
+    print(f"{f'{model}: part of a step, %':<54}" + "".join(f"{name:>14}" for name in names))
     for way, seconds in parts.items():
         total = sum(seconds.values())
-        print(f"{way:<32}" + "".join(f"{100 * seconds[part] / total:>14.1f}" for part in PARTS))
+        print(f"{way:<54}" + "".join(f"{100 * seconds[name] / total:>14.1f}" for name in names))
 
 
 def main() -> int:
@@ -129,7 +144,7 @@ def main() -> int:
         # Takes the processor's word for what it can do: to try it out takes as long as a few kernels.
         torch._inductor.config.cpp.vec_isa_ok = True
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
-    print(f"{'model':<22}{'way':<32}{'ms a step':>10}{'+-':>8}{'per second':>12}{'gain':>9}")
+    print(f"{'model':<22}{'way':<32}{'ms a step':>10}{'+-':>8}{'per second':>12}{'gain':>9}{'peak MB':>10}")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as place, quiet():
         folder = Path(place)
@@ -138,11 +153,7 @@ def main() -> int:
         }
         rows += measure(first, "tokenizer", "images", rounds)
         show(rows)
-        parts = {
-            str(way): parts_of_a_step(one.training, one.data, device, one.precision, one.clip, 2 * rounds)
-            for way, one in first.items()
-            if way in (EAGER, FAST["tokenizer"])
-        }
+        parts = {"tokenizer": parts_of(first, "tokenizer", 2 * rounds)}
         del first
         for name in setting.generators:
             second = {
@@ -152,12 +163,15 @@ def main() -> int:
             measured = measure(second, name, "tokens", rounds)
             show(measured)
             rows += measured
-    show_parts(parts)
+            parts[name] = parts_of(second, "generator", 2 * rounds)
+    for model, measured_parts in parts.items():
+        show_parts(model, measured_parts)
     ceilings = {
         FP32: product_rate(torch.float32, device, rounds),
         BF16: product_rate(torch.bfloat16, device, rounds),
     }
     judged = [] if quick else bars(rows, device)
+    show_checks({"rows": rows, "ceilings": ceilings})
     return finish(arguments.json, judged, machine=facts, rows=rows, parts=parts, ceilings=ceilings)
 
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import save_file
 from torchvision import models
 
-from measuring import wait
+from measuring import extra_memory, wait
 from regvq.data.scenes import ScenesData
 from regvq.nets import IdentityBackbone
 from regvq.quantizers import VectorQuantizer
@@ -79,6 +79,16 @@ class Contestant:
         trainer.fit(self.training, self.data)
         self.seconds.append((clock.end - clock.begin) / self.setting.timed)
 
+    def peak_bytes(self) -> float | None:
+        """Most memory that a turn holds, all of the training's; ``None`` where nobody counts it.
+
+        On a GPU nothing of it lies there between two turns; on a CPU the weights do.
+        """
+        owned = [*self.training.parameters(), *self.training.buffers()]
+        there = sum(value.nbytes for value in owned if value.device.type == self.device)
+        extra = extra_memory(self.turn, self.device)
+        return None if extra is None else there + extra
+
 
 def tokenizer_contestant(way: Way, setting: Setting, device: str, folder: Path) -> Contestant:
     """Stage 1, with an adversary from the first step on."""
@@ -102,9 +112,9 @@ def generator_contestant(name: str, way: Way, setting: Setting, device: str, fol
         made.save_pretrained(tokenizer)
         write_cache(tokens, made, ScenesData(32, 4 * setting.batch, 8))
     arguments = [
+        *("--config", "data/tokens", f"--data.dataset.init_args.folder={tokens}"),
         *setting.generators[name],
         *arguments_of(way, "generator"),
-        *("--config", "data/tokens", f"--data.dataset.init_args.folder={tokens}"),
         f"--data.batch_size={setting.batch}",
         f"--model.tokenizer={tokenizer}",
         "--model.samples=false",

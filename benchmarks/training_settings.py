@@ -31,6 +31,8 @@ class Setting:
 _START = "--model.objective.init_args.adversarial.init_args.start=0"
 _OFFLINE = ("--config", "objective/offline", _START)
 _CLASSES = ("--config", "condition/class-label", "--config")
+_WORKERS = "--data.workers=12"
+"""Most of the cores that a rented GPU comes with: no step is to wait for its batch."""
 SETTINGS = {
     "cpu": Setting(
         tokenizer=(
@@ -50,12 +52,12 @@ SETTINGS = {
     "cuda": Setting(
         tokenizer=(
             *("--config", "backbone/paper-256", "--config", "tokenizer/regvq", "--config", "data/scenes"),
-            *("--config", "trainer/gpu", "--data.batch_size=16", "--data.workers=12"),
+            *("--config", "trainer/gpu", "--data.batch_size=16", _WORKERS),
             "--data.dataset.init_args.size=256",
         ),
         objective=("--config", "objective/paper", _START),
         generators={
-            name: ("--config", f"generator/{name}", *_CLASSES, "trainer/generator-gpu")
+            name: ("--config", f"generator/{name}", *_CLASSES, "trainer/generator-gpu", _WORKERS)
             for name in ("autoregressive-256", "diffusion-256")
         },
         batch=32,

@@ -220,7 +220,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="8 visitors for 12 seconds")
+    parser.add_argument(
+        "--quick", action="store_true", help="8 visitors for 12 seconds: under 45 s on two cores"
+    )
     parser.add_argument("--visitors", type=int, help="how many at once (default: 50)")
     parser.add_argument("--seconds", type=float, help="how long they come back (default: 120)")
     parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer (default: a small one)")

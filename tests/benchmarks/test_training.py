@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.cut_step import PARTS, cut_step, parts_of_a_step
+from benchmarks.cut_step import cut_generator_step, cut_tokenizer_step
+from benchmarks.step_parts import PARTS, parts_of_a_step
 from benchmarks.training import bars, measure
 from regvq.training.run import quiet
-from step_flops import flops_of_step
+from step_cost import cost_of_step
 from tests.evaluation.test_cost import counted
 from training_contestants import generator_contestant, tokenizer_contestant
 from training_settings import SETTINGS, quickened
@@ -25,25 +26,55 @@ def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
             training = tokenizer_contestant(EAGER, SETTINGS["cpu"], "cpu", tmp_path).training.train()
         torch.manual_seed(0)
         if cut:
-            cut_step(training, images, FP32, lambda part: None)
+            cut_tokenizer_step(training, images, FP32, lambda part: None)
         else:
             loss = training.objective(images, training.model(images), 0, training.model.backbone.last_layer)
             loss.total.backward()
-        gradients.append({name: value.grad for name, value in training.named_parameters()})
+        gradients.append(gradients_of(training))
     assert sum(value is not None for value in gradients[0].values()) > 50
-    for name, value in gradients[0].items():
-        if value is None:
-            assert gradients[1][name] is None, name
+    require_alike(*gradients)
+
+
+@pytest.mark.parametrize("name", SETTINGS["cpu"].generators)
+def test_a_cut_step_of_a_generator_has_the_gradients_of_the_whole_one(name: str, tmp_path: Path) -> None:
+    codes = torch.randint(1024, (2, 16, 16), generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for cut in (False, True):
+        with quiet():
+            training = generator_contestant(name, EAGER, SETTINGS["cpu"], "cpu", tmp_path).training.train()
+        batch = {"codes": codes, "condition": torch.tensor([[1], [2]])}
+        torch.manual_seed(0)
+        laps: list[str] = []
+        if cut:
+            cut_generator_step(training, batch, FP32, laps.append)
+            assert laps == ["transformer", "head and loss", "head and loss", "transformer"]
         else:
-            torch.testing.assert_close(gradients[1][name], value, rtol=1e-3, atol=1e-6, msg=name)
+            training.model.loss(codes, batch["condition"]).total.backward()
+        gradients.append(gradients_of(training))
+    assert sum(value is not None for value in gradients[0].values()) > 15
+    require_alike(*gradients)
+
+
+def gradients_of(training: torch.nn.Module) -> dict[str, torch.Tensor | None]:
+    return {name: value.grad for name, value in training.named_parameters()}
+
+
+def require_alike(whole: dict[str, torch.Tensor | None], cut: dict[str, torch.Tensor | None]) -> None:
+    for name, value in whole.items():
+        if value is None:
+            assert cut[name] is None, name
+        else:
+            torch.testing.assert_close(cut[name], value, rtol=1e-3, atol=1e-6, msg=name)
 
 
 def test_every_part_is_timed(tmp_path: Path) -> None:
     with quiet():
-        contestant = tokenizer_contestant(EAGER, QUICK, "cpu", tmp_path)
-    parts = parts_of_a_step(contestant.training, contestant.data, "cpu", FP32, contestant.clip, 1)
-    assert list(parts) == list(PARTS)
-    assert all(seconds > 0 for seconds in parts.values())
+        first = tokenizer_contestant(EAGER, QUICK, "cpu", tmp_path)
+        second = generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)
+    for one in (first, second):
+        parts = parts_of_a_step(one, 1)
+        assert list(parts) == list(PARTS[one.training.stage])
+        assert all(seconds > 0 for seconds in parts.values())
 
 
 def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path) -> None:
@@ -55,8 +86,13 @@ def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path)
         rows = [*measure(first, "a", "images", 2), *measure(second, "b", "tokens", 2)]
     assert [row["way"] for row in rows] == ["eager, bf16, channels last", "eager, fp32"]
     assert rows[1]["per_second"] == pytest.approx(1e3 * 2 * 256 / rows[1]["milliseconds"])
-    # Three turns of two steps each.
-    assert first[half].training.batches.value == second[EAGER].training.batches.value == 6
+    # Three turns of two steps each, and one for the memory.
+    assert first[half].training.batches.value == second[EAGER].training.batches.value == 8
+    for row, one in zip(rows, (first[half], second[EAGER]), strict=True):
+        weights = sum(value.nbytes for value in one.training.parameters() if value.requires_grad)
+        # Weights, gradients and Adam's averages at the least, where somebody counts.
+        assert row["peak_bytes"] is None or row["peak_bytes"] > 4 * weights
+        assert row["expected_bytes"] > 4 * weights
 
 
 @pytest.mark.parametrize("stage", FAST)
@@ -85,10 +121,10 @@ def test_the_flops_of_a_step_are_those_that_torch_counts(tmp_path: Path) -> None
         loss.total.backward()
 
     # What it leaves out, such as the contrastive loss, counts for more on small images.
-    found = 2 * flops_of_step(training, first.data) / first.data.batch_size
+    found = 2 * cost_of_step(training, first.data).flops
     assert counted(step, whole=True) == pytest.approx(found, rel=0.05)
     codes, generator = torch.randint(1024, (2, 16, 16)), second.training.model.train()
-    found = flops_of_step(second.training, second.data)
+    found = 2 * cost_of_step(second.training, second.data).flops
     assert counted(lambda: generator.loss(codes).total.backward()) == pytest.approx(found, rel=0.02)
 
 

@@ -1,6 +1,7 @@
 """The order of the batches, and that a resumed run sees the ones an uninterrupted run would have seen."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -67,6 +68,31 @@ def train(
 
 def items(module: ImageDataModule) -> list[list[float]]:
     return [batch["image"][:, 0, 0, 0].tolist() for batch in module.train_dataloader()]
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "expected"),
+    [("cpu", None, 0), ("cuda", None, 4), ("cpu", 2, 2), ("cuda", 0, 0), (None, None, 0), (None, 3, 3)],
+)
+def test_a_gpu_is_fed_by_workers_where_nobody_says_otherwise(
+    device: str | None, given: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    module = numbers(workers=given)
+    if device is not None:
+        trainer = SimpleNamespace(
+            strategy=SimpleNamespace(root_device=torch.device(device)),
+            global_rank=0,
+            world_size=1,
+            fit_loop=None,
+        )
+        monkeypatch.setattr(module, "trainer", trainer)
+    assert module.worker_count == expected
+    for loader in (module.train_dataloader(), module.val_dataloader()):
+        assert loader.num_workers == expected
+        assert loader.persistent_workers is (expected > 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert module.worker_count == (2 if expected == 4 else expected)
 
 
 def test_an_epoch_is_a_permutation_without_its_remainder() -> None:

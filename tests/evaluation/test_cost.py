@@ -15,6 +15,7 @@ from torchvision import models
 from regvq import configs
 from regvq.conditions import ClassLabel
 from regvq.evaluation.cost import (
+    Cost,
     Machine,
     Work,
     backbone,
@@ -22,6 +23,7 @@ from regvq.evaluation.cost import (
     generator_step,
     offline_features,
     quantizer,
+    ring_seconds,
     tokenizer_step,
     vgg,
 )
@@ -133,10 +135,43 @@ def test_a_whole_step_of_stage_one_costs_what_torch_counts() -> None:
     assert cost.frozen == sum(value.numel() for value in features.trunk.buffers())
     assert counted(step, whole=True) == pytest.approx(2 * cost.flops, rel=0.02)
     plain = tokenizer_step(work, 32)
-    assert plain == type(plain)(parameters(tokenizer), 0, work.step, work.kept)
-    assert kept(lambda: tokenizer(images).reconstruction, tokenizer) == pytest.approx(
-        2 * work.kept, rel=0.15
-    )
+    rest = (work.kept_once, work.buffers, work.summed)
+    assert plain == Cost(parameters(tokenizer), 0, work.step, work.kept, *rest)
+
+    def loss() -> torch.Tensor:
+        output = tokenizer(images)
+        return output.reconstruction.sum() + output.quantizer.loss
+
+    assert kept(loss, tokenizer) == pytest.approx(2 * work.kept + work.kept_once, rel=0.15)
+
+
+@pytest.mark.parametrize("codes", [256, 4096])
+def test_a_codebook_s_memory_and_messages_are_those_of_the_real_one(
+    codes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, work = RegularizedVectorQuantizer(codes, 32).train(), quantizer(codes, 32, 64, 48)
+    messages = []
+
+    def sent(value: torch.Tensor) -> torch.Tensor:
+        messages.append(value.numel())
+        return value.detach().clone()
+
+    for module in ("base", "codebooks", "heads"):
+        monkeypatch.setattr(f"regvq.quantizers.{module}.sum_over_ranks", sent)
+    latents = torch.randn(2, 32, 64, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        output = net(latents)
+        return output.quantized.sum() + output.loss
+
+    loss()  # the first batch starts the codebook
+    messages.clear()
+    # What the model leaves to the 1x1 convolutions: their inputs.
+    between = work.kept - (48 + 32) * 64
+    assert kept(loss, net) == pytest.approx(2 * between + work.kept_once, rel=0.01)
+    # Beside them lies the variance of the head, one number, which is summed as two.
+    assert work.buffers == sum(value.numel() for value in net.buffers()) - 1
+    assert work.summed == sum(messages) - 2
 
 
 def test_a_discriminator_and_a_vgg_cost_what_torch_counts() -> None:
@@ -175,8 +210,16 @@ def test_a_generator_costs_what_torch_counts(kind: str) -> None:
 
 
 def test_memory_and_hours_by_hand() -> None:
-    cost = tokenizer_step(Work(parameters=10, forward=3, to_weights=3, to_inputs=2, kept=7), 32)
+    work = Work(10, forward=3, to_weights=3, to_inputs=2, kept=7, kept_once=5, buffers=11, summed=6)
+    cost = tokenizer_step(work, 32)
     assert cost.flops == 8
-    assert cost.memory(batch_size=4) == 4 * (5 * 10 + 4 * 7)
-    assert cost.memory(batch_size=4, averaged=False) == 4 * (4 * 10 + 4 * 7)
+    assert cost.memory(batch_size=4) == 4 * (5 * 10 + 2 * 11 + 5 + 4 * 7)
+    assert cost.memory(batch_size=4, averaged=False) == 4 * (4 * 10 + 11 + 5 + 4 * 7)
+    assert cost.exchanged == 4 * (10 + 6)
     assert Machine(gpus=8, peak=1e15, utilisation=0.25).hours(7.2e18) == pytest.approx(1.0)
+
+
+def test_a_ring_of_one_sends_nothing_and_a_large_one_sends_all_twice() -> None:
+    assert ring_seconds(800, 1, 100.0) == 0
+    assert ring_seconds(800, 4, 100.0) == pytest.approx(12.0)
+    assert ring_seconds(800, 10**6, 100.0) == pytest.approx(16.0, rel=1e-5)

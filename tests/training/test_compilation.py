@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch._inductor.config
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import regvq
 from regvq.conditions import ClassLabel
@@ -27,6 +26,7 @@ from regvq.training import (
     fit,
 )
 from regvq.training.callbacks import DivergenceGuard, NonFiniteGuard, Progress
+from tests.support.waits import Waits
 from tests.training.test_run import At, press_ctrl_c
 
 TOLERANCE = 1e-4
@@ -131,22 +131,6 @@ def test_what_is_compiled() -> None:
     }
 
 
-class Looks(TorchDispatchMode):
-    """Keeps what would make the host wait for a GPU: values that Python reads, sizes that data decide."""
-
-    WAITS = frozenset({"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        if name in self.WAITS:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
 class Watched(Callback):
     """Looks at all that happens from the start of a step to its end."""
 
@@ -156,13 +140,13 @@ class Watched(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.looks = Looks()
-        self.looks.__enter__()
+        self.waits = Waits()
+        self.waits.__enter__()
 
     def stop(self, *_: Any) -> None:
         """Keeps what was seen."""
-        self.looks.__exit__(None, None, None)
-        self.found.append(self.looks.found)
+        self.waits.__exit__(None, None, None)
+        self.found.append(self.waits.found)
 
 
 def looks_of_a_step(
@@ -205,6 +189,40 @@ def test_a_step_of_a_tokenizer_looks_at_nothing_but_the_seed_of_the_noise(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_of_a_generator_looks_at_nothing(kind: str, output: Path, options: dict[str, Any]) -> None:
     assert looks_of_a_step(stage_two(kind), tokens(), output, options) == []
+
+
+class Strict(Callback):
+    """Makes whatever waits for the GPU an error, from the third step on: the first ones start things."""
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step >= 2:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def stop(self, *_: Any) -> None:
+        """Between two steps it may wait."""
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU to wait for")
+@pytest.mark.parametrize("kind", ["tokenizer", *KINDS])
+def test_no_step_waits_for_the_gpu(
+    kind: str, make_data: Any, output: Path, options: dict[str, Any]
+) -> None:
+    training: ModelTraining = stage_one() if kind == "tokenizer" else stage_two(kind)
+    strict = Strict()
+    training.on_train_batch_end = strict.stop
+    guards = [NonFiniteGuard(every_n_steps=50), DivergenceGuard(every_n_steps=50)]
+    given = {**options, "accelerator": "gpu", "gradient_clip_val": 1.0, "limit_val_batches": 0}
+    given |= {"check_val_every_n_epoch": 1, "val_check_interval": None}
+    data = make_data() if kind == "tokenizer" else tokens()
+    try:
+        with patch.object(Progress, "_show"):
+            fit(training, data, output, callbacks=[strict, *guards], **given)
+    finally:
+        strict.stop()
+    assert training.batches.value == given["max_steps"]
 
 
 def test_without_a_compiler_training_goes_on_and_says_so_once(

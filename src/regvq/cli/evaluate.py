@@ -113,7 +113,7 @@ def _tokenizer(args: argparse.Namespace, module: "ImageDataModule", net: "Featur
             args.cache,
             count=args.count,
             batch_size=args.batch_size,
-            workers=module.workers,
+            workers=module.worker_count,
             lpips=lpips,
             report=report,
         )
@@ -136,7 +136,7 @@ def _generator(args: argparse.Namespace, module: "ImageDataModule", net: "Featur
             count=args.count,
             options=sampler.options,
             batch_size=sampler.batch_size,
-            workers=module.workers,
+            workers=module.worker_count,
             report=report,
             notice=notice,
         )

@@ -1,5 +1,6 @@
 """The one LightningDataModule: its batches depend on the seed and on how many were trained."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from regvq.data.base import ImageData, ImageDataset, Sample, size_of
 from regvq.errors import RegvqError
+
+GPU_WORKERS = 4
+"""Processes that prepare batches for each process that trains on a GPU, where nobody says how many."""
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -31,7 +35,9 @@ class ImageDataModule(pl.LightningDataModule):
             processes has to divide it; an epoch's remainder is dropped.
         val_batch_size: samples of a validation batch; over several ranks a few more where they would
             otherwise not have the same number of batches.
-        workers: processes that prepare batches; 0 prepares them in the training process.
+        workers: processes that prepare batches; 0 prepares them in the training process. If none is given,
+            0 on a CPU, whose cores train, and ``GPU_WORKERS`` (at most the machine's cores) where the
+            trainer has a GPU, which would wait for each batch.
         seed: decides the training order and the augmentation; validation does not depend on it.
 
     Raises:
@@ -44,14 +50,14 @@ class ImageDataModule(pl.LightningDataModule):
         dataset: ImageData,
         batch_size: int = 16,
         val_batch_size: int = 64,
-        workers: int = 0,
+        workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("val_batch_size", val_batch_size, 1),
-            ("workers", workers, 0),
+            ("workers", 0 if workers is None else workers, 0),
         ):
             if value < least:
                 raise RegvqError(f"data.{name} is {value}: give {least} or more")
@@ -60,6 +66,15 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_batch_size = val_batch_size
         self.workers = workers
         self.seed = seed
+
+    @property
+    def worker_count(self) -> int:
+        """Processes that prepare batches under the trainer that there is; 0 is this process."""
+        if self.workers is not None:
+            return self.workers
+        if self.trainer is None or self.trainer.strategy.root_device.type == "cpu":
+            return 0
+        return min(GPU_WORKERS, os.cpu_count() or 1)
 
     @cached_property
     def train_dataset(self) -> Dataset[Sample]:
@@ -128,8 +143,8 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _loader_options(self) -> dict[str, Any]:
         return {
-            "num_workers": self.workers,
-            "persistent_workers": self.workers > 0,
+            "num_workers": self.worker_count,
+            "persistent_workers": self.worker_count > 0,
             "pin_memory": torch.cuda.is_available(),
             # A loader without a generator draws its workers' seed from the global one at every pass, and
             # a resumed run, which makes one pass more, would train on different noise.

@@ -6,13 +6,18 @@ contrastive loss, a quantizer's softmax, the optimizer: together a few percent o
 more of the time, because they wait for memory. ``tests/evaluation/test_cost.py`` holds FLOPs to those that
 torch counts of the real steps, and parameters to the real models'.
 
-Memory is an estimate: weights, gradients, Adam's two averages and the averaged weights in float32, and what
-the networks keep for the backward pass at four bytes a number. Under autocast a part of it has two bytes;
-the allocator's reserves and the workspaces of convolutions come on top.
+Memory is an estimate: weights, gradients, Adam's two averages and the averaged weights in float32, the
+codebook's running sums and counts with their averages, and what the networks keep for the backward pass at
+four bytes a number. Under autocast a part of it has two bytes; the allocator's reserves, the workspaces of
+convolutions and what lives for a moment, such as the latents of all processes, come on top.
+
+Communication is that of data-parallel training: every step sums the gradients, and a codebook's counts and
+sums, over all GPUs in a ring. Latency and the broadcast of random choices are left out, and nothing of it
+is taken to run beside the backward pass, where in fact most does.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 _VGG: dict[str, tuple[tuple[int, int], ...]] = {
@@ -35,6 +40,9 @@ class Work:
         to_weights: FLOPs of the gradients of the parameters.
         to_inputs: FLOPs of the gradients of what comes in.
         kept: numbers that a forward pass keeps for the backward pass.
+        kept_once: numbers that it keeps whatever the number of samples.
+        buffers: numbers that are changed without a gradient, such as running means.
+        summed: numbers that processes add up in a step, beside gradients.
     """
 
     parameters: int = 0
@@ -42,15 +50,12 @@ class Work:
     to_weights: int = 0
     to_inputs: int = 0
     kept: int = 0
+    kept_once: int = 0
+    buffers: int = 0
+    summed: int = 0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.parameters + other.parameters,
-            self.forward + other.forward,
-            self.to_weights + other.to_weights,
-            self.to_inputs + other.to_inputs,
-            self.kept + other.kept,
-        )
+        return Work(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
     def step(self) -> int:
@@ -159,15 +164,29 @@ def quantizer(
     """A quantizer between its two 1x1 convolutions.
 
     Reg-VQ with its defaults makes the logits twice and their gradient once, and its codebook is no
-    parameter; plain VQ makes the logits once and learns the codebook by gradient.
+    parameter but vectors, running sums and counts; plain VQ makes the logits once and learns the codebook
+    by gradient.
     """
-    product = 2 * tokens * codebook_size * dim
+    product, vectors = 2 * tokens * codebook_size * dim, codebook_size * dim
     into, out_of = (
         linear(*pair, tokens, bias=True) for pair in ((latent_channels, dim), (dim, latent_channels))
     )
-    again = 2 * product if kind == "regvq" else 0
-    learned = codebook_size * dim if kind == "vq" else 0
-    return into + Work(learned, product, 0, again, 4 * dim * tokens) + out_of
+    kept = 3 * dim * tokens
+    # Usage is counted in either.
+    middle = Work(vectors, product, 0, 0, kept, summed=codebook_size)
+    if kind == "regvq":
+        middle = Work(
+            forward=product,
+            to_inputs=2 * product,
+            kept=kept,
+            # The vectors before they are moved, and the weights, biases and slopes made of them.
+            kept_once=2 * (vectors + codebook_size),
+            # Vectors and sums; counts, the posterior and the prior.
+            buffers=2 * vectors + 3 * codebook_size,
+            # The batch's sums and counts, the chosen tokens' counts for the prior, and usage.
+            summed=vectors + 3 * codebook_size,
+        )
+    return into + middle + out_of
 
 
 def vgg(net: str, size: int) -> Work:
@@ -219,17 +238,29 @@ class Cost:
         frozen: numbers of frozen networks.
         flops: of one sample of a training step.
         kept: numbers that one sample keeps for the backward pass.
+        kept_once: numbers that a step keeps for it whatever the batch.
+        buffers: numbers that are changed without a gradient.
+        summed: numbers that processes add up in a step, beside gradients.
     """
 
     parameters: int
     frozen: int
     flops: int
     kept: int
+    kept_once: int = 0
+    buffers: int = 0
+    summed: int = 0
 
     def memory(self, batch_size: int, averaged: bool = True) -> int:
         """Bytes on one GPU with a batch of ``batch_size``: see the module."""
-        copies = 5 if averaged else 4
-        return NUMBER * (copies * self.parameters + self.frozen + batch_size * self.kept)
+        means = 1 if averaged else 0
+        owned = (4 + means) * self.parameters + (1 + means) * self.buffers + self.frozen
+        return NUMBER * (owned + self.kept_once + batch_size * self.kept)
+
+    @property
+    def exchanged(self) -> int:
+        """Bytes that data-parallel processes add up in a step."""
+        return NUMBER * (self.parameters + self.summed)
 
 
 def tokenizer_step(
@@ -257,7 +288,8 @@ def tokenizer_step(
         flops += features.to_inputs + 3 * one.forward + 2 * one.to_inputs
         flops += 2 * (pair.to_weights + pair.to_inputs)
         learned, kept = learned + one.parameters, kept + 3 * one.kept
-    return Cost(learned, features.parameters, flops, kept)
+    frozen, once = features.parameters, tokenizer.kept_once
+    return Cost(learned, frozen, flops, kept, once, tokenizer.buffers, tokenizer.summed)
 
 
 def transformer(dim: int, layers: int, heads: int, hidden: int, places: int) -> Work:
@@ -331,3 +363,17 @@ class Machine:
     def hours(self, flops: float) -> float:
         """Hours for so many FLOPs."""
         return flops / (self.gpus * self.peak * self.utilisation) / 3600
+
+
+def ring_seconds(size: int, gpus: int, bandwidth: float) -> float:
+    """Seconds in which every GPU comes to have the sum of what each of them holds.
+
+    In a ring each sends and receives ``2 (n - 1) / n`` of it: Patarasuk and Yuan, "Bandwidth optimal
+    all-reduce algorithms for clusters of workstations", 2009.
+
+    Args:
+        size: bytes on each.
+        gpus: how many, n.
+        bandwidth: bytes a second that one sends to the next.
+    """
+    return 2 * (gpus - 1) / gpus * size / bandwidth
