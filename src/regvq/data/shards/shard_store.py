@@ -12,6 +12,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
+from regvq import ranks
 from regvq.data.shards.addresses import copy_shard, read_in_place
 from regvq.data.shards.tar_samples import TarSamples
 from regvq.errors import RegvqError
@@ -45,18 +46,31 @@ class ShardStore:
     def counts(self) -> list[int]:
         """Samples of every shard; what was counted once is looked up.
 
+        Ranks share the counting of shards that lie elsewhere, so that each is fetched once for it; all of
+        them ask together.
+
         Raises:
             RegvqError: a shard cannot be read.
         """
         known = _read_counts(self._counts_path)
         marks = [self._mark(address) for address in self.addresses]
         missing = [number for number, mark in enumerate(marks) if mark not in known]
+        # A path may name another file on another machine; any other address names the same everywhere.
+        common = {mark for mark, address in zip(marks, self.addresses, strict=True) if mark == address}
+        known |= _of_all_ranks({mark: known[mark] for mark in common & known.keys()})
+        mine = [number for number in missing if marks[number] not in common]
+        mine += ranks.share([number for number in missing if marks[number] in common - known.keys()])
+        failure = ""
         # Not on standard output, which belongs to results.
         console = Console(stderr=True)
-        for number in track(
-            missing, "counting samples", console=console, transient=True, disable=not console.is_terminal
-        ):
-            known[marks[number]] = len(self.open(number))
+        try:
+            for number in track(
+                mine, "counting samples", console=console, transient=True, disable=not console.is_terminal
+            ):
+                known[marks[number]] = len(self.open(number))
+        except RegvqError as error:
+            failure = str(error)
+        known |= _of_all_ranks({mark: known[mark] for mark in common & known.keys()}, failure)
         if missing:
             content = json.dumps({mark: known[mark] for mark in dict.fromkeys(marks)}, indent=1)
             write_bytes(self._counts_path, content.encode())
@@ -140,6 +154,19 @@ class ShardStore:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _of_all_ranks(counts: dict[str, int], failure: str = "") -> dict[str, int]:
+    """What any rank has counted.
+
+    Raises:
+        RegvqError: on every rank, where one has failed; or the others would wait for it.
+    """
+    found = [json.loads(theirs) for theirs in ranks.gather(json.dumps([counts, failure]))]
+    for _, failed in found:
+        if failed:
+            raise RegvqError(failed)
+    return {mark: count for theirs, _ in reversed(found) for mark, count in theirs.items()}
 
 
 def _read_counts(path: Path) -> dict[str, int]:
