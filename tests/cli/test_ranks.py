@@ -1,20 +1,34 @@
 """Commands that several processes do together: the same files as one process makes, each made once."""
 
 import io
+import json
 import os
 import subprocess
 import sys
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from regvq import load_generator
 from regvq.cli import main
+from regvq.evaluation import parts
 from regvq.tokenizers import ImageTokenizer
 from tests.cli.conftest import Run
 from tests.support.ranks import run_on_ranks
 
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    # Each start of the processes has a meeting place of its own (docs/scaling.md).
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    # The started processes use a module of ``tests.support``.
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
+}
 DATA = [
     *("--config", "data/scenes", "--data.dataset.init_args.size=16"),
     *("--data.dataset.init_args.train_length=10", "--data.dataset.init_args.val_length=3"),
@@ -44,6 +58,12 @@ def sample(tokenizer: Path, generator: Path, output: Path) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """An evaluation without its speeds."""
+    found: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
+    return {**found, "figures": [one for one in found["figures"] if one.get("exact", True)]}
 
 
 def written_by(rank: int, commands: list[list[str]]) -> list[list[str]]:
@@ -155,25 +175,49 @@ def test_what_is_there_is_not_drawn_again(
     assert "holds a set of samples with another options" in said
 
 
-def test_torchrun_starts_them(tokenizer: Path, generator: Path, tmp_path: Path) -> None:
-    assert main(sample(tokenizer, generator, tmp_path / "alone")) == 0
-    run = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        "regvq",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [*run, *sample(tokenizer, generator, tmp_path / "shared")]
+KINDS: dict[str, int] = {"encode": 2, "sample": 3, "evaluate": 4}
+"""Commands, and the write of the second rank that it is killed in; an evaluation's first two are of the
+real images."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_rank_costs_what_it_had_not_written(
+    kind: str, tokenizer: Path, generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ranks are started again with the same command."""
+    alone, shared, log = tmp_path / "alone", tmp_path / "shared", tmp_path / "log"
+    commands = {
+        "encode": lambda output: encode(tokenizer, output),
+        "sample": lambda output: sample(tokenizer, generator, output),
+        "evaluate": lambda output: [*evaluate(tokenizer, output), "--data.dataset.init_args.val_length=9"],
+    }
+    monkeypatch.setattr(parts, "PART", 2)
+    assert main(commands[kind](alone)) == 0
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
+    program = ["-m", "tests.support.dying_command", str(log), str(KINDS[kind])]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *launcher, *program, *commands[kind](shared)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"7 images in {tmp_path / 'shared'}\n"  # said once
-    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "exitcode: -9" in done.stderr
+    lines = [line.split() for line in log.read_text().splitlines()]
+    before = {name for restarts, _, name in lines if restarts == "0"}
+    after = {name for restarts, _, name in lines if restarts != "0"}
+    assert before
+    assert after
+    assert before & after == set()  # what was written is not made again
+    assert {rank for _, rank, _ in lines} == {"0", "1"}
+    if kind == "sample":
+        assert done.stdout == f"7 images in {shared}\n"  # said once
+    if kind == "evaluate":
+        assert figures(shared) == figures(alone)
+    else:
+        assert contents(shared) == contents(alone)
 
 
 @pytest.mark.parametrize(

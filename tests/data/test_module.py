@@ -179,6 +179,14 @@ def test_a_resume_with_another_order_is_refused(tmp_path: Path) -> None:
         train(Recorder(), numbers(batch_size=5), tmp_path / "last.ckpt", max_steps=4)
 
 
+def test_a_resume_on_another_number_of_ranks_is_refused() -> None:
+    saved = numbers(24, 2)
+    saved._rank = lambda: (0, 2)
+    numbers(24, 2).load_state_dict(numbers(24, 2).state_dict())
+    with pytest.raises(RegvqError, match=r"trained with ranks 2, this run has 1: resume with the same"):
+        numbers(24, 2).load_state_dict(saved.state_dict())
+
+
 def test_ranks_share_the_batches_of_one_process() -> None:
     joined = items(numbers(24, 4))
     ranks = []

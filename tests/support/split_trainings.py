@@ -1,7 +1,7 @@
 """Small trainings, for one process with the joined batch and for several that split the model up.
 
-As a program, under torchrun: trains them all, split up, into a folder, and goes on with some of them. What
-an adversary's training is compared with, which is DDP, is trained, too.
+As a program, under torchrun: trains them all, split up, into a folder, and goes on with some of them. Some
+are trained under DDP, too.
 """
 
 import json
@@ -20,14 +20,16 @@ from regvq.conditions import NoCondition
 from regvq.data import ImageDataModule
 from regvq.data.scenes import ScenesData
 from regvq.errors import RegvqError
-from regvq.generators import AutoregressiveGenerator, TokenSource
-from regvq.losses import AdversarialLoss, Objective
-from regvq.nets import IdentityBackbone, PatchDiscriminator, VQGANBackbone
+from regvq.generators import AutoregressiveGenerator, Generator, TokenSource
+from regvq.losses import AdversarialLoss, ContrastiveLoss, Objective, PerceptualLoss
+from regvq.nets import IdentityBackbone, OfflineFeatures, PatchDiscriminator, VQGANBackbone
 from regvq.quantizers import Quantizer, RegularizedVectorQuantizer, VectorQuantizer
 from regvq.tokenizers import ImageTokenizer
 from regvq.training import GeneratorTraining, ModelTraining, MuonOptions, TokenizerTraining, fit
 from regvq.training.run_folder import RunFolder
 from regvq.training.sharding import own_part
+from tests.support.placed_chance import PlacedChance
+from tests.support.placed_mask import PlacedMask
 
 STEPS, SAVED = 5, 3
 """Steps of a training, and those that its last checkpoint but one has."""
@@ -46,6 +48,21 @@ def _regvq() -> Quantizer:
     return RegularizedVectorQuantizer(32, 8, mask_ratio=0.0)
 
 
+def _of_features() -> Objective:
+    """The paper's contrastive loss beside the perceptual one; of 16 px it chooses no locations by lot."""
+    return Objective(
+        perceptual=PerceptualLoss(OfflineFeatures()), contrastive=ContrastiveLoss(OfflineFeatures())
+    )
+
+
+def _of_an_adversary() -> Objective:
+    critic = PatchDiscriminator(8, 1)
+    # Where all scores lie between -1 and 1, the last bias has a gradient of zero, and Adam would make steps
+    # of its roundings.
+    torch.nn.init.ones_(list(critic.parameters())[-1])
+    return Objective(adversarial=AdversarialLoss(critic, start=1))
+
+
 def _tokenizer(quantizer: Callable[[], Quantizer], objective: Callable[[], Objective]) -> ModelTraining:
     torch.manual_seed(0)
     backbone = VQGANBackbone((8, 16), 1, 8, norm_groups=4, shortcut=True)
@@ -53,23 +70,28 @@ def _tokenizer(quantizer: Callable[[], Quantizer], objective: Callable[[], Objec
     return TokenizerTraining(tokenizer, objective(), ema_decay=0.9)
 
 
-def _generator(muon: MuonOptions | None) -> ModelTraining:
+def _generator(
+    kind: type[Generator] = AutoregressiveGenerator, muon: MuonOptions | None = None
+) -> ModelTraining:
     torch.manual_seed(0)
     tokenizer = ImageTokenizer(IdentityBackbone(4), VectorQuantizer(32, 8, init="normal"))
     source = TokenSource(32, (4, 4), tokenizer.fingerprint())
-    generator = AutoregressiveGenerator(NoCondition(), source, dim=16, layers=2, heads=2, hidden=32)
+    options: dict[str, int] = {"dim": 16, "layers": 2, "heads": 2, "hidden": 32}
+    generator = kind(NoCondition(), source, **options)
     return GeneratorTraining(generator, tokenizer, learning_rate=1e-2, ema_decay=0.9, muon=muon)
 
 
 TRAININGS: dict[str, Callable[[], ModelTraining]] = {
     "regvq": lambda: _tokenizer(_regvq, Objective),
-    "adversary": lambda: _tokenizer(
-        _regvq, lambda: Objective(adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1))
-    ),
+    "adversary": lambda: _tokenizer(_regvq, _of_an_adversary),
     "gradient-codebook": lambda: _tokenizer(lambda: VectorQuantizer(32, 8, init="data"), Objective),
-    "adamw": lambda: _generator(None),
-    "muon": lambda: _generator(MuonOptions()),
+    "contrastive": lambda: _tokenizer(lambda: PlacedMask(32, 8), _of_features),
+    "adamw": lambda: _generator(),
+    "muon": lambda: _generator(muon=MuonOptions()),
+    "diffusion": lambda: _generator(PlacedChance),
 }
+UNDER_DDP = ("adversary", "contrastive")
+"""Trainings that are not split up as well."""
 
 
 def train(name: str, output: Path, batch_size: int, **options: Any) -> tuple[ModelTraining, Any]:
@@ -101,8 +123,8 @@ def _split_up(folder: Path) -> None:
             "all": sum(value.numel() for value in training.parameters()),
             "split": [one for one, module in training.named_modules() if isinstance(module, FSDPModule)],
         }
-    # Its adaptive weight is made of each process's own gradients, so one process cannot repeat it, either.
-    train("adversary", folder / "reference-adversary", **{**shared, "strategy": "ddp"})
+    for name in UNDER_DDP:
+        train(name, folder / f"ddp-{name}", **{**shared, "strategy": "ddp"})
     for name, strategy in (("adversary", "sharded"), ("muon", "sharded"), ("muon", "ddp")):
         again = folder / f"{name}-again-{strategy}"
         if ranks.rank() == 0:

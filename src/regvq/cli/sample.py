@@ -23,7 +23,7 @@ from regvq.cli import images as image_arguments
 from regvq.cli.provenance import add_provenance_arguments, report_weak_marks
 from regvq.cli.terminal import progress, say
 from regvq.errors import RegvqError
-from regvq.files import claim
+from regvq.files import claim, remove_leftovers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,7 @@ def _draw_files(
             images = provenance.mark(sampler.draw(ids[lot.start : lot.stop], lot.start, show))
             for number, image in zip(lot, images, strict=True):
                 text = texts[number // args.count]
+                remove_leftovers(files[number])
                 provenance.save(image[None], files[number], [text], index=number)
             done += len(lot)
     ranks.wait_for_all()

@@ -12,7 +12,7 @@ from typing import Literal, overload
 import numpy as np
 from torch import Tensor
 
-from regvq.data.base import ImageData, ImageDataset, Sample
+from regvq.data.base import ImageData, ImageDataset, Sample, dealt
 from regvq.data.crops import (
     SMALLEST_CROP,
     Square,
@@ -85,9 +85,9 @@ class RecordSource(Sequence[Record]):
         """The captions of record ``index``, without its image where that can be."""
         return self.read(index).captions
 
-    def permutation(self, rng: np.random.Generator) -> np.ndarray:
-        """All indices in an order in which an epoch may read them."""
-        return rng.permutation(len(self))
+    def share(self, rng: np.random.Generator, batch_size: int, rank: int, ranks: int) -> np.ndarray:
+        """The indices that one rank reads in an epoch, in order; see ``ImageDataset``."""
+        return dealt(rng.permutation(len(self)), batch_size, rank, ranks)
 
     @abstractmethod
     def mark(self) -> str:
@@ -190,9 +190,9 @@ class AnnotatedImages(ImageDataset):
         """All that is said of a picture, without reading it; empty where nothing is."""
         return self.records.captions(item)
 
-    def permutation(self, rng: np.random.Generator) -> np.ndarray:
-        """The order of an epoch; see ``RecordSource``."""
-        return self.records.permutation(rng)
+    def share(self, rng: np.random.Generator, batch_size: int, rank: int, ranks: int) -> np.ndarray:
+        """What one rank shows in an epoch; see ``RecordSource``."""
+        return self.records.share(rng, batch_size, rank, ranks)
 
     def mark(self) -> str:
         """Changes with the images; see ``RecordSource``."""

@@ -52,9 +52,18 @@ class ImageDataset(Dataset[Sample], ABC):
         """The generator that sample ``index`` is drawn from."""
         return np.random.default_rng((self.seed, self.stream, index))
 
-    def permutation(self, rng: np.random.Generator) -> np.ndarray:
-        """The order in which an epoch shows the items; all chance is drawn from ``rng``."""
-        return rng.permutation(self.length)
+    def share(self, rng: np.random.Generator, batch_size: int, rank: int, ranks: int) -> np.ndarray:
+        """The items that one rank shows in an epoch, in order.
+
+        All ranks together show each item once, but for what does not fill a batch on each.
+
+        Args:
+            rng: all chance is drawn from it; the same on every rank.
+            batch_size: of a rank.
+            rank: which.
+            ranks: number of them.
+        """
+        return dealt(rng.permutation(self.length), batch_size, rank, ranks)
 
     @abstractmethod
     def sample(self, item: int, rng: np.random.Generator) -> Sample:
@@ -92,6 +101,20 @@ class GivenData(ImageData):
     def val(self) -> Dataset[Sample]:
         """The given validation set."""
         return self._val
+
+
+def dealt(order: np.ndarray, batch_size: int, rank: int, ranks: int) -> np.ndarray:
+    """One rank's part of an order of items: its own of each ``ranks * batch_size`` in turn.
+
+    So the batches of all ranks, joined, are those of one process with a batch ``ranks`` times as large.
+    """
+    rows = order[: len(order) // (batch_size * ranks) * batch_size * ranks]
+    return rows.reshape(-1, ranks, batch_size)[:, rank].flatten()
+
+
+def run_of(length: int, rank: int, ranks: int) -> range:
+    """One rank's part of ``length`` items, which follow each other; some ranks have one more."""
+    return range(rank * length // ranks, (rank + 1) * length // ranks)
 
 
 def size_of(dataset: Dataset[Sample]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from regvq.data.base import ImageData, ImageDataset, Sample, size_of
+from regvq.data.base import ImageData, ImageDataset, Sample, dealt, run_of, size_of
 from regvq.errors import RegvqError
 
 GPU_WORKERS = 4
@@ -27,7 +27,8 @@ class ImageDataModule(pl.LightningDataModule):
     loaders have random generators of their own and leave the global one alone.
 
     Over several ranks, each global batch is the next ``world_size * batch_size`` samples, of which each
-    rank takes its own part.
+    rank takes its own part; or the next ``batch_size`` of each rank's own samples, where the data set has
+    dealt them out (``ImageDataset.share``).
 
     Args:
         dataset: the training and the validation data.
@@ -167,7 +168,8 @@ class TrainingOrder(DistributedSampler[int]):
 
     Epoch ``e`` is a permutation of the data set that depends on ``(seed, e)``; of the data set's length
     only whole global batches are used. Where the data set is an ``ImageDataset``, indices carry the epoch
-    (``e * len + item``), so that augmentation differs from epoch to epoch, and it chooses the permutation.
+    (``e * len + item``), so that augmentation differs from epoch to epoch, and it chooses the permutation
+    and what of it is this rank's.
 
     It is a ``DistributedSampler`` so that Lightning, seeing that the ranks are already taken care of,
     leaves it in place.
@@ -208,16 +210,21 @@ class TrainingOrder(DistributedSampler[int]):
             yield from self._batch(*divmod(batch, self.batches))
 
     def _batch(self, epoch: int, batch: int) -> list[int]:
-        first = (batch * self.num_replicas + self.rank) * self.batch_size
-        items = self._permutation(epoch)[first : first + self.batch_size]
+        first = batch * self.batch_size
+        items = self._share(epoch)[first : first + self.batch_size]
         shift = epoch * self.items if self.images else 0
         return [int(item) + shift for item in items]
 
-    def _permutation(self, epoch: int) -> np.ndarray:
+    def _share(self, epoch: int) -> np.ndarray:
         if self._cached_epoch != epoch:
             self._cached_epoch = epoch
             rng = np.random.default_rng((self.seed, epoch))
-            self._cached = self.images.permutation(rng) if self.images else rng.permutation(self.items)
+            place = self.batch_size, self.rank, self.num_replicas
+            self._cached = (
+                self.images.share(rng, *place)
+                if self.images
+                else dealt(rng.permutation(self.items), *place)
+            )
         return self._cached
 
     _cached_epoch = -1
@@ -225,9 +232,9 @@ class TrainingOrder(DistributedSampler[int]):
 
 
 class ValidationOrder(DistributedSampler[int]):
-    """One rank's validation items: every ``ranks``-th, so that each is seen once.
+    """One rank's validation items: those that follow each other, so that few ranks open the same shard.
 
-    torch's own sampler repeats some where the ranks do not divide the images. It is a
+    Each is seen once; torch's own sampler repeats some where the ranks do not divide the images. It is a
     ``DistributedSampler`` for the same reason as ``TrainingOrder``.
 
     Args:
@@ -245,7 +252,7 @@ class ValidationOrder(DistributedSampler[int]):
                 f"{size_of(dataset)} validation image(s) do not give each of {ranks} ranks one: add images"
             )
         super().__init__(dataset, num_replicas=ranks, rank=rank, shuffle=False)
-        self.items = range(rank, size_of(dataset), ranks)
+        self.items = run_of(size_of(dataset), rank, ranks)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -260,7 +267,7 @@ def even_batches(items: int, batch_size: int, ranks: int) -> int:
     Where a model is split up over the ranks, each waits for the others in every batch.
 
     Args:
-        items: dealt out to the ranks one by one, at least ``ranks``.
+        items: dealt out to the ranks evenly, at least ``ranks``.
         batch_size: that is wanted.
         ranks: number of processes.
     """

@@ -78,12 +78,13 @@ def evaluate_reconstructions(
         sums = measure_tokenizer(tokenizer, batches, watch).sums()
         return {**sums, **images.tensors(), **distance.sums(), "damaged": names_to_bytes(damaged)}
 
+    # First: these features stay in the cache, but the parts below are removed as soon as all are there.
+    originals = reference_features(cache, reference, net, dataset, places, batch_size, workers)
     fingerprint = tokenizer.fingerprint()
     key = f"{reference.key}-{fingerprint[:16]}-{'lpips' if lpips else 'plain'}"
     parts = in_parts(cache / f"{key}.parts", total, part)
     figures = TokenizerMeter.of(parts, tokenizer.codebook_size).figures()
     damaged = names_from_bytes(one["damaged"] for one in parts)
-    originals = reference_features(cache, reference, net, dataset, places, batch_size, workers)
     rebuilt = joined(parts)
     bias = bias_of_pairs(rebuilt, originals) if total < ENOUGH else None
     return Evaluation(

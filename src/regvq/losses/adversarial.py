@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from regvq.errors import RegvqError
+from regvq.quantizers.collectives import sum_over_ranks
+from regvq.ranks import world_size
 from regvq.types import LossOutput
 
 SCALE = 1024.0
@@ -25,8 +27,8 @@ def hinge_generator(fake_scores: Tensor) -> Tensor:
     return -fake_scores.float().mean()
 
 
-def gradient_norm_at(loss: Tensor, reconstruction: Tensor, last_layer: nn.Parameter) -> Tensor:
-    """Norm of the gradient that ``loss`` sends through ``reconstruction`` to ``last_layer``.
+def gradient_at(loss: Tensor, reconstruction: Tensor, last_layer: nn.Parameter) -> Tensor:
+    """The gradient that ``loss`` sends through ``reconstruction`` to ``last_layer``.
 
     The gradient of a mean over a batch of images is about 1e-7 a pixel, which half precision rounds
     to zero. So it is scaled on its way back to the image and again through the decoder's last layer,
@@ -38,15 +40,16 @@ def gradient_norm_at(loss: Tensor, reconstruction: Tensor, last_layer: nn.Parame
         last_layer: a parameter that ``reconstruction`` depends on.
 
     Returns:
-        A float32 scalar without gradient; the graphs of ``loss`` and ``reconstruction`` are kept.
+        float32 of the layer's shape, without gradient; the graphs of ``loss`` and ``reconstruction`` are
+        kept.
     """
     (pixels,) = torch.autograd.grad(loss * SCALE, reconstruction, retain_graph=True)
     # A sum of SCALE leaves room on both sides of half precision's range, 6e-5 to 65504: spread over a
     # million pixels the entries stay normal, and added up over all of them they stay finite.
     scale = pixels.abs().sum().clamp_min(torch.finfo(torch.float32).tiny) / SCALE
     (weight,) = torch.autograd.grad(reconstruction, last_layer, pixels / scale, retain_graph=True)
-    norm: Tensor = torch.linalg.vector_norm(weight.float()) * scale / SCALE
-    return norm
+    gradient: Tensor = weight.float() * (scale / SCALE)
+    return gradient
 
 
 class AdversarialLoss(nn.Module):
@@ -152,6 +155,9 @@ class AdversarialLoss(nn.Module):
     ) -> Tensor:
         """The adaptive weight ``|grad image_loss| / (|grad generator_loss| + 1e-4)`` in [0, 1e4].
 
+        Both gradients are those of the joined batch of all ranks: so each has the weight that one process
+        with that batch would have.
+
         Args:
             image_loss: the weighted sum of the losses that hold the reconstruction to the image.
             generator_loss: the raw loss of the generator's side.
@@ -163,8 +169,11 @@ class AdversarialLoss(nn.Module):
         """
         if not (self.adaptive and torch.is_grad_enabled() and reconstruction.requires_grad):
             return torch.ones((), device=reconstruction.device)
-        wanted = gradient_norm_at(image_loss, reconstruction, last_layer)
-        given = gradient_norm_at(generator_loss, reconstruction, last_layer)
+        losses = (image_loss, generator_loss)
+        gradients = torch.stack([gradient_at(loss, reconstruction, last_layer) for loss in losses])
+        joined = sum_over_ranks(gradients) / world_size()
+        norms: Tensor = torch.linalg.vector_norm(joined.flatten(1), dim=1)
+        wanted, given = norms.unbind()
         return (wanted / (given + 1e-4)).clamp(0, 1e4)
 
     def _idle(self, images: Tensor) -> LossOutput:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 from torchvision.utils import make_grid
 
@@ -116,6 +117,17 @@ class TokenizerTraining(ModelTraining):
         total: Tensor = loss.total
         self.log_step(total, {**self.terms, **loss.stats, **output.quantizer.stats}, len(images))
         return total
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Before the adversary's start the optimizer passes the discriminator over.
+
+        On several ranks it has gradients of zero, with which its weights would decay and Adam's averages
+        age; on one it has none.
+        """
+        adversary = self.objective.adversarial
+        if adversary is not None and self.global_step < adversary.start:
+            for parameter in self.objective.discriminator_parameters():
+                parameter.grad = None
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         images = batch["image"]

@@ -12,6 +12,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
+from regvq import ranks
 from regvq.data.shards.addresses import copy_shard, read_in_place
 from regvq.data.shards.tar_samples import TarSamples, with_tree
 from regvq.errors import RegvqError
@@ -45,6 +46,9 @@ class ShardStore:
     def counts(self) -> list[int]:
         """Samples of every shard; what was counted once is looked up.
 
+        Ranks share the counting of shards that lie elsewhere, so that each is fetched once for it; all of
+        them ask together.
+
         Raises:
             RegvqError: a shard cannot be read.
         """
@@ -52,6 +56,8 @@ class ShardStore:
 
     def mark(self) -> str:
         """Changes with the names and sizes of the files in the shards, not with where these lie.
+
+        All ranks ask together, as for the counts.
 
         Raises:
             RegvqError: a shard that was not counted yet cannot be read.
@@ -63,13 +69,23 @@ class ShardStore:
         known = _read_counts(self._counts_path)
         states = [self._state(address) for address in self.addresses]
         missing = [number for number, state in enumerate(states) if state not in known]
+        # A path may name another file on another machine; any other address names the same everywhere.
+        common = {state for state, address in zip(states, self.addresses, strict=True) if state == address}
+        known |= _of_all_ranks({state: known[state] for state in common & known.keys()})
+        mine = [number for number in missing if states[number] not in common]
+        mine += ranks.share([number for number in missing if states[number] in common - known.keys()])
+        failure = ""
         # Not on standard output, which belongs to results.
         console = Console(stderr=True)
-        for number in track(
-            missing, "counting samples", console=console, transient=True, disable=not console.is_terminal
-        ):
-            samples = self.open(number)
-            known[states[number]] = len(samples), samples.listing()
+        try:
+            for number in track(
+                mine, "counting samples", console=console, transient=True, disable=not console.is_terminal
+            ):
+                samples = self.open(number)
+                known[states[number]] = len(samples), samples.listing()
+        except RegvqError as error:
+            failure = str(error)
+        known |= _of_all_ranks({state: known[state] for state in common & known.keys()}, failure)
         if missing:
             content = json.dumps({state: known[state] for state in dict.fromkeys(states)}, indent=1)
             write_bytes(self._counts_path, content.encode())
@@ -155,6 +171,23 @@ class ShardStore:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _of_all_ranks(known: dict[str, tuple[int, str]], failure: str = "") -> dict[str, tuple[int, str]]:
+    """What any rank has counted.
+
+    Raises:
+        RegvqError: on every rank, where one has failed; or the others would wait for it.
+    """
+    found = [json.loads(theirs) for theirs in ranks.gather(json.dumps([known, failure]))]
+    for _, failed in found:
+        if failed:
+            raise RegvqError(failed)
+    return {
+        state: (samples, listing)
+        for theirs, _ in reversed(found)
+        for state, (samples, listing) in theirs.items()
+    }
 
 
 def _read_counts(path: Path) -> dict[str, tuple[int, str]]:

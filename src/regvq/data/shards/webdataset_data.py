@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from regvq.data.annotated import AnnotatedData, AnnotatedImages, Record, RecordSource, Split
+from regvq.data.base import run_of
 from regvq.data.label_files import EncodedMap
 from regvq.data.shards.addresses import expand
 from regvq.data.shards.shard_store import ShardStore
@@ -22,7 +23,8 @@ class WebDatasetData(AnnotatedData):
     Shards elsewhere are copied to this machine when they are first read; all of them are read once in the
     beginning, to count their samples, and the counts are kept. So every image is shown exactly once an
     epoch, and a run goes on exactly where it stopped. An epoch takes the shards in a random order and mixes
-    the samples of ``mixed`` shards at a time, so that few need lie here at once.
+    the samples of ``mixed`` shards at a time, so that few need lie here at once. Ranks read shards of their
+    own, but for those at the borders between them, and share the counting of what lies elsewhere.
 
     ``train`` and ``val`` are patterns: ``shards/train-{000..127}.tar``, ``shards/*.tar``,
     ``s3://bucket/{00..63}.tar``, ``pipe:ssh host cat {00..63}.tar``; several with ``::`` between them. A
@@ -39,7 +41,7 @@ class WebDatasetData(AnnotatedData):
         caption: field of sentences, or none; usually ``txt``. Each line is one.
         class_names: of the class numbers.
         label_names: of the label numbers.
-        mixed: shards whose samples are mixed.
+        mixed: shards whose samples are mixed, over all ranks; each mixes at least one.
         cache: folder of the copies and counts.
         cache_gigabytes: space that the copies may take (1e9 bytes each); no limit if none is given.
 
@@ -123,14 +125,15 @@ class ShardRecords(RecordSource):
     Args:
         store: of the shards.
         fields: what is where.
-        mixed: shards whose samples a permutation mixes.
+        mixed: shards whose samples are mixed, over all ranks.
     """
 
     def __init__(self, store: ShardStore, fields: Fields, mixed: int) -> None:
         self.store = store
         self.fields = fields
         self.mixed = mixed
-        self.counts = store.counts()
+        # Both here, where all ranks are: they ask one another.
+        self.counts, self._mark = store.counts(), store.mark()
         self._ends = list(itertools.accumulate(self.counts))
 
     def __len__(self) -> int:
@@ -161,21 +164,24 @@ class ShardRecords(RecordSource):
 
     def mark(self) -> str:
         """See ``ShardStore``."""
-        return self.store.mark()
+        return self._mark
 
-    def permutation(self, rng: np.random.Generator) -> np.ndarray:
-        """Shards at random, and the samples of a few of them at a time."""
+    def share(self, rng: np.random.Generator, batch_size: int, rank: int, ranks: int) -> np.ndarray:
+        """The samples of a rank's own run of shards, those of a few of them mixed at a time.
+
+        The shards stand in a random order, which is cut into runs with as many samples for each rank. So a
+        shard is read by one rank, or by those whose runs it is cut between. See ``ImageDataset``.
+        """
         starts = np.subtract(self._ends, self.counts)
         order = rng.permutation(len(self.counts))
-        groups = (order[first : first + self.mixed] for first in range(0, len(order), self.mixed))
-        return np.concatenate(
-            [
-                rng.permutation(
-                    np.concatenate([np.arange(self.counts[shard]) + starts[shard] for shard in group])
-                )
-                for group in groups
-            ]
-        )
+        samples = np.concatenate([np.arange(self.counts[shard]) + starts[shard] for shard in order])
+        own = run_of(len(samples), rank, ranks)
+        samples = samples[own.start : own.stop]
+        shards = np.searchsorted(self._ends, samples, side="right")
+        pieces = np.split(samples, np.flatnonzero(np.diff(shards)) + 1)
+        together = -(-self.mixed // ranks)
+        groups = (pieces[first : first + together] for first in range(0, len(pieces), together))
+        return np.concatenate([rng.permutation(np.concatenate(group)) for group in groups])
 
     def _field(self, index: int, name: str | None) -> bytes | None:
         """The content of a field, if one is wanted.
