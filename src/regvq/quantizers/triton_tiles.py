@@ -1,6 +1,6 @@
 """``tiles`` on CUDA, by Triton's kernels: logits live in registers alone."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ def choose(
     best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
     chosen = best if noise is None else torch.empty_like(best)
     if len(latents):
-        kernels.choose[(_blocks(len(latents), _TOKENS),)](
+        _launch(
+            kernels.choose,
+            (_blocks(len(latents), _TOKENS),),
             latents,
             weight,
             _given(bias, latents),
@@ -67,13 +69,12 @@ def soft_gradients(
         "NOISE": noise is not None,
         "MEANS": d_means is not None,
     }
-    kernels.latents_gradient[(_blocks(len(latents), _TOKENS),)](
-        *before, *asked, d_latents, *found, *numbers, **options
-    )
+    grid = (_blocks(len(latents), _TOKENS),)
+    _launch(kernels.latents_gradient, grid, *before, *asked, d_latents, *found, *numbers, **options)
     if d_weight is not None:
-        kernels.weight_gradient[(_blocks(len(weight), _CODES),)](
-            *before, *asked, d_weight, _given(d_bias, latents), *found, *numbers, **options
-        )
+        grid = (_blocks(len(weight), _CODES),)
+        asked = *asked, d_weight, _given(d_bias, latents)
+        _launch(kernels.weight_gradient, grid, *before, *asked, *found, *numbers, **options)
     return d_latents, d_weight if of_weight else None, d_bias if of_bias else None
 
 
@@ -82,10 +83,15 @@ def noise_matrix(noise: "GumbelNoise", codebook_size: int) -> Tensor:
     tokens = len(noise.mask)
     matrix = torch.empty(tokens, codebook_size, device=noise.mask.device)
     grid = _blocks(tokens, _TOKENS), _blocks(codebook_size, _CODES)
-    kernels.noise_matrix[grid](
-        noise.mask, matrix, tokens, codebook_size, noise.seed, noise.scale, TOKENS=_TOKENS, CODES=_CODES
-    )
+    sizes = tokens, codebook_size, noise.seed, noise.scale
+    _launch(kernels.noise_matrix, grid, noise.mask, matrix, *sizes, TOKENS=_TOKENS, CODES=_CODES)
     return matrix
+
+
+def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+    """Runs a kernel on the device of its first argument: Triton itself would take the current one."""
+    with torch.cuda.device_of(arguments[0]):
+        kernel[grid](*arguments, **options)
 
 
 def _sizes(latents: Tensor, weight: Tensor, noise: "GumbelNoise | None") -> tuple[int, int, int, float]:
