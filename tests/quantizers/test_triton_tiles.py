@@ -116,17 +116,3 @@ def test_of_equal_logits_the_first_is_taken(kernels: ModuleType) -> None:
 def test_no_tokens_are_enough(kernels: ModuleType) -> None:
     _, weight, bias = (leaf.detach() for leaf in leaves())
     assert len(kernels.choose(weight[:0], weight, bias, None)[0]) == 0
-
-
-def test_without_triton_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> ModuleType:
-        raise ImportError(f"No module named {name!r}")
-
-    monkeypatch.setattr(tiles.importlib, "import_module", missing)
-    tiles._triton.cache_clear()
-    with pytest.warns(UserWarning, match="Triton cannot be imported"):
-        assert tiles._triton() is None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert tiles._triton() is None
-    tiles._triton.cache_clear()
