@@ -5,7 +5,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from regvq.quantizers.triton_support import LARGEST_DIM
 from tests.quantizers.test_triton_launches import KERNELS, launch_all

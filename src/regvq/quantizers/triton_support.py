@@ -17,10 +17,10 @@ memory, or not fit it at all), and products by PyTorch, whose tiles do it then, 
 def kernels_for(latents: Tensor) -> ModuleType | None:
     """The kernels for ``latents`` [M, D], or ``None`` where ``tiles`` has to do without.
 
-    It has to on a CPU, in other formats than float32, with more than ``LARGEST_DIM`` dimensions, and, which is
-    said once, on a GPU for which Triton makes no programs: it needs a C compiler and Python's headers, and the
-    GPU the shared memory that the blocks take. The answer depends on device, format and D alone: the noise of
-    the two ways differs, and the backward pass has to make that of the forward pass again.
+    It has to on a CPU, in other formats than float32, with more than ``LARGEST_DIM`` dimensions, and, which
+    is said once, on a GPU for which Triton makes no programs: it needs a C compiler and Python's headers,
+    and the GPU the shared memory that the programs take. The answer depends on device, format and D alone:
+    the noise of the two ways differs, and the backward pass makes that of the forward pass again.
     """
     if not latents.is_cuda or latents.dtype != torch.float32 or latents.shape[1] > LARGEST_DIM:
         return None
@@ -35,7 +35,9 @@ def _working(device: torch.device) -> ModuleType | None:
         return _without(f"Triton cannot be imported ({error})")
     try:
         kernels.probe(device)
-    except Exception as error:  # of a compiler, a driver or a file system; whatever our own kernels raise is raised
+    except (
+        Exception
+    ) as error:  # of a compiler, a driver or a file system; whatever our own kernels raise is raised
         return _without(f"Triton does not work here ({type(error).__name__}: {error})")
     return kernels
 

@@ -20,11 +20,12 @@ _BLOCKS = {
 }
 """By the most dimensions: how many tokens and codes a block has, and how a program works on it.
 
-Chosen by what Triton's compiler says of the programs for an H100, not by measured time: with larger blocks the
-backward pass keeps more of its numbers in memory for want of registers, and is alone on its multiprocessor.
+Chosen by what Triton's compiler says of the programs for an H100, not by measured time: with larger blocks
+the backward pass keeps more of its numbers in memory for want of registers, and is alone on its
+multiprocessor.
 """
 SHARED_MEMORY = 99 * 2**10
-"""Bytes that a program may take: what the smallest GPUs since 2020 have; an H100 has 227 KB.
+"""Bytes that a program may take: what GPUs of compute capability 8.6, 8.9 and 12.0 have (an H100: 227 KB).
 
 The programs for an H100 take 98,560 bytes at most up to 64 dimensions and 98,304 beyond.
 """
@@ -32,14 +33,16 @@ _NOISE_BLOCK = {"TOKENS": 32, "CODES": 64}
 
 
 def probe(device: torch.device) -> None:
-    """Runs the least kernel there is; raises whatever keeps Triton from making it, or the GPU from running it.
+    """Runs the least kernel there is, so that whatever keeps Triton or the GPU from it is raised.
 
     Raises:
         RuntimeError: the GPU has too little shared memory for the programs.
     """
     shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
     if shared < SHARED_MEMORY:
-        raise RuntimeError(f"programs may take {SHARED_MEMORY} bytes of shared memory, this GPU has {shared}")
+        raise RuntimeError(
+            f"programs may take {SHARED_MEMORY} bytes of shared memory, this GPU has {shared}"
+        )
     _launch(kernels.probe, (1,), torch.empty(1, device=device))
 
 
