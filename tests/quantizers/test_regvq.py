@@ -213,30 +213,32 @@ def test_under_autocast_only_the_ends_are_rounded(
 ) -> None:
     quantizer = _plain(head=head(), mask_ratio=mask_ratio).to(device)
     layer = torch.nn.Conv1d(D, D, 1).to(device)
-    images = torch.randn(B, D, L, device=device)
-    torch.manual_seed(5)
-    with torch.autocast(device.partition(":")[0], torch.bfloat16):
-        z = layer(images)
-        z.retain_grad()
-        output = quantizer(z)
-    assert z.dtype == output.quantized.dtype == torch.bfloat16
+    autocast = torch.autocast(device.partition(":")[0], torch.bfloat16)
+    with autocast:
+        z = layer(torch.randn(B, D, L, device=device))
+    z.retain_grad()
     # Weights that bfloat16 can hold: what comes back from the decoder is not rounded either.
     upstream = torch.randn(B, D, L, device=device).bfloat16()
-    ((output.quantized.float() * upstream).sum() + output.loss).backward()
 
-    full = z.detach().float().requires_grad_()
+    full = z.detach().float().requires_grad_()  # the step moves the head's width: the reference comes first
     torch.manual_seed(5)
     choice = _choice(quantizer, full, quantizer._noise(B * L, B, 1.0))
     rows = choice.assignment @ quantizer.codebook
-    assert torch.equal(output.codes.flatten(), choice.codes)
-    torch.testing.assert_close(output.losses["prior"], 0.3 * choice.kl)
     loss = (rows * upstream.transpose(1, 2).reshape(-1, D)).sum() + 0.3 * choice.kl
     parameters = list(quantizer.parameters())
-    gradient, *gradients = torch.autograd.grad(loss, [full, *parameters])
+    wanted, *expected = torch.autograd.grad(loss, [full, *parameters])
+
+    torch.manual_seed(5)
+    with autocast:
+        output = quantizer(z)
+    ((output.quantized.float() * upstream).sum() + output.loss).backward()
+    assert z.dtype == output.quantized.dtype == torch.bfloat16
+    assert torch.equal(output.codes.flatten(), choice.codes)
+    torch.testing.assert_close(output.losses["prior"], 0.3 * choice.kl)
     # Half of the last of bfloat16's eight bits.
-    torch.testing.assert_close(z.grad.float(), gradient, rtol=2**-8, atol=1e-5)
-    for parameter, wanted in zip(parameters, gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(z.grad.float(), wanted, rtol=2**-8, atol=1e-5)
+    for parameter, reference in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_the_prior_gradient_is_that_of_the_kl_itself_where_every_code_is_used() -> None:
