@@ -52,7 +52,7 @@ def test_in_the_interpreter() -> None:
     ]
     environment = {**os.environ, INTERPRETED: "1"}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout
     assert "13 passed" in done.stdout, done.stdout
