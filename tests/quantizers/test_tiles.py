@@ -95,7 +95,8 @@ def test_values_and_gradients_are_those_of_the_matrix(
         return (parts != "prior") * (quantized * upstream).sum() + (parts != "expected") * prior / 3
 
     used = [leaf for leaf in leaves if leaf is not leaves[1] or not isinstance(head(), LinearHead)]
-    gradients = torch.autograd.grad(loss(wanted.assignment @ values, M * wanted.kl), used)
+    wanted_loss = loss(wanted.assignment @ values, M * wanted.kl)
+    gradients = torch.autograd.grad(wanted_loss, used, retain_graph=True)
     expected, prior = soft_gradients(scores, values, slope, noise, temperature)
     assert not expected.any()
     assert not prior.any()

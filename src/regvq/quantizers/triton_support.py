@@ -32,15 +32,17 @@ def _working(device: torch.device) -> ModuleType | None:
     try:
         kernels = importlib.import_module("regvq.quantizers.triton_tiles")
     except ImportError as error:
-        return _without(f"Triton cannot be imported ({error})")
+        _warn(f"Triton cannot be imported ({error})")
+        return None
     try:
         kernels.probe(device)
     except (
         Exception
     ) as error:  # of a compiler, a driver or a file system; whatever our own kernels raise is raised
-        return _without(f"Triton does not work here ({type(error).__name__}: {error})")
+        _warn(f"Triton does not work here ({type(error).__name__}: {error})")
+        return None
     return kernels
 
 
-def _without(reason: str) -> None:
+def _warn(reason: str) -> None:
     warnings.warn(f"{reason}: quantizers take their slower way on the GPU", stacklevel=4)
