@@ -36,9 +36,8 @@ def _working(device: torch.device) -> ModuleType | None:
         return None
     try:
         kernels.probe(device)
-    except (
-        Exception
-    ) as error:  # of a compiler, a driver or a file system; whatever our own kernels raise is raised
+    except Exception as error:
+        # Of a compiler, a driver or a file system: the probe does nothing that could be wrong.
         _warn(f"Triton does not work here ({type(error).__name__}: {error})")
         return None
     return kernels
