@@ -10,7 +10,8 @@ import mmap
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,17 @@ def product_rate(dtype: torch.dtype, device: str, rounds: int) -> float:
     one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = take_turns({"product": lambda: one @ other}, rounds, device)["product"]
     return 2 * side**3 / min(seconds)
+
+
+@contextmanager
+def tf32() -> Iterator[None]:
+    """Products of float32 on the tensor cores of a GPU, which round their factors to TF32."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def usable_device(name: str) -> str:

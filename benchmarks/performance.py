@@ -252,7 +252,8 @@ SECTIONS = {
     "quantizers": Section(
         "Quantizers",
         "Forward and backward of one training step of a quantizer. *Of the floor*: over the time of the "
-        "matrix products that a step cannot do without, at the speed that the same run measures of one, or "
+        "matrix products that a step cannot do without, at the speed that the same run measures of one (on "
+        "a GPU of a large square one on the tensor cores, in TF32 or bfloat16, whichever is faster), or "
         "over the time of the bytes that it must move, at that of a large matrix-vector product, whichever "
         "is longer. "
         "*Extra MB*: at the peak of a step, beyond what was taken before it. *library*: "

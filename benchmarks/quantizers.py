@@ -5,11 +5,15 @@
 Beside this package's quantizers take turns those of the package vector-quantize-pytorch, and Reg-VQ in its
 readable form, which builds the token-by-code matrix. Every step has latents of its own. The time is the
 median over the rounds. The floor is the longer of two times, each at a ceiling that this run measures.
-The FLOPs are those of the products of all tokens with all codes that a step without that matrix needs, at
-the speed of one such product: the logits; where a softmax has a gradient, the logits again and the gradient
-of the latents; in the paper's form also those of the means and of the weights. The bytes are those that any
-step moves at least once, at the speed of a large matrix-vector product: latents, quantized latents and
-their gradients, the tokens, the codebook. The exit status is 1 where a bar is missed.
+The FLOPs are those of the products of all tokens with all codes that a step without that matrix needs: the
+logits; where a softmax has a gradient, the logits again and the gradient of the latents; in the paper's
+form also those of the means and of the weights. A CPU's ceiling is the speed of one such product, a GPU's
+that of a large square one on the tensor cores, in TF32 or bfloat16, whichever is faster: more than products
+in float32 can reach, and no such matrix is written. The bytes are those that any step moves at least once,
+at the speed of a large matrix-vector product: latents, quantized latents and their gradients, the tokens,
+and the tables of one vector a code that are read or written. On a GPU it is judged as well whether a
+training with the largest codebook, with a step of Adam, stays within a memory. The exit status is 1 where a
+bar is missed.
 """
 
 import argparse
@@ -31,8 +35,10 @@ from measuring import (
     finish,
     fresh_memory,
     machine,
+    product_rate,
     spread,
     take_turns,
+    tf32,
     usable_device,
 )
 from regvq.quantizers import (
@@ -54,24 +60,26 @@ Row = dict[str, Any]
 
 
 class Readable(RegularizedVectorQuantizer):
-    """Reg-VQ with every matrix written out."""
+    """Reg-VQ with every matrix written out, the slope of its KL at the batch's own posterior."""
 
     def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
-        step, logits = self.steps.value, scores.logits()
+        step = self.steps.value
         spread = self.sampling_temperature(step)
-        noise = self._noise(len(scores), batch, 1.0)
-        noisy = logits / spread + functional.gumbel_noise(logits) * noise.mask[:, None]
-        best, chosen = logits.argmax(1), noisy.argmax(1)
-        kl, slope, stats = self._prior(chosen)
-        posterior = (noisy / self.temperature(step)).softmax(1)
+        noise = self._noise(len(scores), batch, spread)
+        choice = functional.regularized_choice(
+            scores.logits(),
+            noise.matrix(scores),
+            noise.mask,
+            self.temperature(step) * spread,
+            self.prior_log_prob,
+        )
         needed = self.straight_through.needs_softmax
-        prior = self.prior_weight(step) * (kl + functional.prior_gradient(posterior, slope) / len(scores))
         return Choice(
-            codes=chosen.view(batch, -1),
-            best_codes=best.view(batch, -1),
-            expected=functional.expected_gradient(posterior, codes) if needed else None,
-            losses={"prior": prior},
-            stats=stats,
+            codes=choice.codes.view(batch, -1),
+            best_codes=choice.best_codes.view(batch, -1),
+            expected=functional.expected_gradient(choice.assignment, codes) if needed else None,
+            losses={"prior": self.prior_weight(step) * choice.kl},
+            stats={},
             mask=noise.mask.view(batch, -1),
         )
 
@@ -83,26 +91,30 @@ class Contestant:
     Attributes:
         make: from the number of codes and their dimension.
         products: of all tokens with all codes that its step cannot do without.
+        tables: of a vector for each code that its step reads or writes at least: the codes or the head's
+            weights; the gradient of each that has one; for running means the sums, which are read and
+            written, and the codes that are made of them.
         writes_out: whether it builds the token-by-code matrix.
     """
 
     make: Callable[[int, int], nn.Module]
     products: int
+    tables: int
     writes_out: bool = False
 
 
 CONTESTANTS = {
-    LIBRARY: Contestant(lambda size, dim: VectorQuantize(dim=dim, codebook_size=size), 1, True),
-    "library SimVQ": Contestant(lambda size, dim: SimVQ(dim=dim, codebook_size=size), 1, True),
-    "VQ": Contestant(VectorQuantizer, 1),
-    "EMA-VQ": Contestant(EMAVectorQuantizer, 1),
-    "Gumbel": Contestant(GumbelQuantizer, 5, True),
-    "Reg-VQ": Contestant(RegularizedVectorQuantizer, 3),
+    LIBRARY: Contestant(lambda size, dim: VectorQuantize(dim=dim, codebook_size=size), 1, 4, True),
+    "library SimVQ": Contestant(lambda size, dim: SimVQ(dim=dim, codebook_size=size), 1, 1, True),
+    "VQ": Contestant(VectorQuantizer, 1, 2),
+    "EMA-VQ": Contestant(EMAVectorQuantizer, 1, 4),
+    "Gumbel": Contestant(GumbelQuantizer, 5, 3, True),
+    "Reg-VQ": Contestant(RegularizedVectorQuantizer, 3, 4),
     "Reg-VQ, no mask": Contestant(
-        lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 3
+        lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 3, 4
     ),
-    "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 5),
-    READABLE: Contestant(Readable, 3, True),
+    "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 5, 3),
+    READABLE: Contestant(Readable, 3, 4, True),
 }
 BARS = {
     "cpu": (
@@ -123,11 +135,13 @@ SIZES = {"cpu": (1024, 8192), "cuda": (1024, 16384, 65536, 262144)}
 TOKENS = {"cpu": 2048, "cuda": 8192}
 ENCODE = 1.5
 """Most that encoding may take, in matrix products of its size into fresh memory."""
-EXTRA = 2048
-"""Most megabytes that a step with the largest codebook may take on a GPU."""
+TRAINED, EXTRA = ("VQ", "Reg-VQ", "Reg-VQ, the paper's form"), 2048
+"""Which are trained with the largest codebook on a GPU, and the most megabytes that it may take."""
 
 
-def training_step(quantizer: nn.Module, tokens: int, dim: int, device: str) -> None:
+def training_step(
+    quantizer: nn.Module, tokens: int, dim: int, device: str, optimizer: torch.optim.Optimizer | None = None
+) -> None:
     """Forward and backward, as inside a tokenizer's training step; on a GPU under autocast."""
     latents = torch.randn(2, dim, tokens // 2, device=device).requires_grad_()
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
@@ -137,6 +151,8 @@ def training_step(quantizer: nn.Module, tokens: int, dim: int, device: str) -> N
         else:
             quantized, _, loss = quantizer(latents.transpose(1, 2))
     (quantized.float().square().mean() + loss.sum()).backward()
+    if optimizer is not None:
+        optimizer.step()
     quantizer.zero_grad(set_to_none=True)
 
 
@@ -153,26 +169,35 @@ def product_seconds(size: int, tokens: int, dim: int, rounds: int, device: str) 
     return min(take_turns({"product": run}, rounds, device)["product"])
 
 
+def product_rates(size: int, tokens: int, dim: int, rounds: int, device: str) -> dict[str, float]:
+    """FLOP/s of products: on a CPU of all tokens with all codes, on a GPU of two large square matrices."""
+    if device == "cpu":
+        return {"float32": 2 * tokens * size * dim / product_seconds(size, tokens, dim, rounds, device)}
+    with tf32():
+        found = {"TF32": product_rate(torch.float32, device, rounds)}
+    return found | {"bfloat16": product_rate(torch.bfloat16, device, rounds)}
+
+
 @dataclass(frozen=True)
 class Ceilings:
     """What the device reaches in this run.
 
     Attributes:
-        flops: a second, of one product of all tokens with all codes.
+        flops: a second, of products, by the format of their factors.
         bytes: a second, of a large matrix-vector product.
     """
 
-    flops: float
+    flops: dict[str, float]
     bytes: float
 
     def seconds(self, flops: int, moved: int) -> float:
-        """The least time for so many FLOPs and bytes."""
-        return max(flops / self.flops, moved / self.bytes)
+        """The least time for so many FLOPs, in whichever format, and bytes."""
+        return max(flops / max(self.flops.values()), moved / self.bytes)
 
 
-def bytes_moved(size: int, tokens: int, dim: int) -> int:
-    """Float32 latents, quantized latents and the gradients of both, int64 tokens, and the codebook."""
-    return 4 * (4 * tokens * dim + size * dim) + 8 * tokens
+def bytes_moved(size: int, tokens: int, dim: int, tables: int) -> int:
+    """Float32 latents, quantized latents and the gradients of both, int64 tokens, and tables of codes."""
+    return 4 * (4 * tokens * dim + tables * size * dim) + 8 * tokens
 
 
 def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[Row]:
@@ -186,14 +211,13 @@ def measure(size: int, tokens: int, dim: int, rounds: int, device: str) -> list[
         name: lambda one=one: training_step(one, tokens, dim, device) for name, one in quantizers.items()
     }
     seconds = take_turns(steps, rounds, device, warm=2)
-    product, moved = 2 * tokens * size * dim, bytes_moved(size, tokens, dim)
-    ceilings = Ceilings(
-        product / product_seconds(size, tokens, dim, rounds, device), bandwidth(device, rounds)
-    )
+    product = 2 * tokens * size * dim
+    ceilings = Ceilings(product_rates(size, tokens, dim, rounds, device), bandwidth(device, rounds))
     rows: list[Row] = []
     for name, times in seconds.items():
         extra = extra_memory(steps[name], device)
         middle, flops = statistics.median(times), product * CONTESTANTS[name].products
+        moved = bytes_moved(size, tokens, dim, CONTESTANTS[name].tables)
         rows.append(
             {
                 "quantizer": name,
@@ -227,6 +251,16 @@ def encode_bar(size: int, tokens: int, dim: int, rounds: int, device: str) -> Ba
     return Bar(f"encode over one product, N = {size}", ratio, ENCODE)
 
 
+def memory_bar(name: str, size: int, tokens: int, dim: int, device: str) -> Bar | None:
+    """What the first step of a training takes, with what Adam keeps; ``None`` where nobody counts it."""
+    quantizer = CONTESTANTS[name].make(size, dim).to(device).train()
+    # One that learns by running means alone has no parameters, and does so in the step itself.
+    parameters = list(quantizer.parameters())
+    optimizer = torch.optim.Adam(parameters) if parameters else None
+    extra = extra_memory(lambda: training_step(quantizer, tokens, dim, device, optimizer), device)
+    return None if extra is None else Bar(f"{name} trains, N = {size}, megabytes", extra / 2**20, EXTRA)
+
+
 def bars(rows: list[Row], device: str) -> list[Bar]:
     """What is asked of the rows."""
     by_name = {(row["quantizer"], row["codebook_size"]): row for row in rows}
@@ -235,9 +269,6 @@ def bars(rows: list[Row], device: str) -> list[Bar]:
         one, two = by_name[name, size][figure], by_name[other, size][figure]
         if one is not None:
             found.append(Bar(f"{name} over {other}, N = {size}, {figure}", one / two, bound))
-    if device == "cuda":
-        extra = by_name["Reg-VQ", SIZES["cuda"][-1]]["megabytes"]
-        found.append(Bar(f"Reg-VQ, N = {SIZES['cuda'][-1]}, megabytes", extra, EXTRA))
     return found
 
 
@@ -253,7 +284,8 @@ def show(rows: list[Row]) -> None:
             f"{'-' if extra is None else f'{extra:.0f}':>8}"
         )
     reached = rows[0]["ceilings"]
-    print(f"  ceilings: {reached['flops'] / 1e9:.1f} GFLOP/s, {reached['bytes'] / 1e9:.1f} GB/s")
+    flops = ", ".join(f"{rate / 1e9:.1f} GFLOP/s in {name}" for name, rate in reached["flops"].items())
+    print(f"  ceilings: {flops}, {reached['bytes'] / 1e9:.1f} GB/s")
 
 
 def main() -> int:
@@ -281,6 +313,9 @@ def main() -> int:
         rows += measured
         judged.append(encode_bar(size, tokens, arguments.dim, rounds, device))
     judged = [*bars(rows, device), *judged]
+    if device == "cuda":
+        trained = [memory_bar(name, SIZES[device][-1], tokens, arguments.dim, device) for name in TRAINED]
+        judged += [bar for bar in trained if bar is not None]
     return finish(arguments.json, judged, tokens=tokens, dim=arguments.dim, machine=facts, rows=rows)
 
 

@@ -118,8 +118,21 @@ def warn_of_stale_addresses() -> None:
 
 
 def own_device(device: str) -> str:
-    """The device of this process: of ``cuda`` each process of a machine takes its own GPU."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and launched() > 1 else device
+    """The device of this process: of ``cuda`` each process of a machine takes its own GPU.
+
+    A GPU with a number becomes the current one, so that nothing of this process lands on another.
+
+    Raises:
+        RuntimeError: there is no such GPU.
+    """
+    if device == "cuda" and launched() > 1:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device.startswith("cuda:"):
+        import torch
+
+        if torch.cuda.is_available():  # else whoever uses the device says what is missing
+            torch.cuda.set_device(device)
+    return device
 
 
 @contextmanager

@@ -10,15 +10,23 @@ from benchmarks.quantizers import (
     BARS,
     CONTESTANTS,
     SIZES,
+    TRAINED,
     Ceilings,
     Readable,
     bars,
     bytes_moved,
     encode_bar,
     measure,
+    memory_bar,
+    product_rates,
 )
 from measuring import Bar, extra_memory, fresh_memory, take_turns, usable_device
-from regvq.quantizers import RegularizedVectorQuantizer
+from regvq.quantizers import (
+    IdentityStraightThrough,
+    RegularizedVectorQuantizer,
+    SoftmaxStraightThrough,
+    StraightThrough,
+)
 
 
 def test_every_contestant_is_measured() -> None:
@@ -33,10 +41,23 @@ def test_every_contestant_is_measured() -> None:
 
 
 def test_the_floor_is_the_longer_of_computing_and_moving() -> None:
-    # Latents, quantized latents and two gradients of 16 x 4 floats; 8 x 4 of the codebook; 16 tokens.
-    assert bytes_moved(8, 16, 4) == 4 * 4 * 64 + 4 * 32 + 8 * 16
-    assert Ceilings(flops=10.0, bytes=1.0).seconds(40, 3) == 4
-    assert Ceilings(flops=10.0, bytes=1.0).seconds(40, 5) == 5
+    # Latents, quantized latents and two gradients of 16 x 4 floats; two tables of 8 x 4; 16 tokens.
+    assert bytes_moved(8, 16, 4, tables=2) == 4 * 4 * 64 + 2 * 4 * 32 + 8 * 16
+    ceilings = Ceilings(flops={"TF32": 5.0, "bfloat16": 10.0}, bytes=1.0)
+    assert ceilings.seconds(40, 3) == 4
+    assert ceilings.seconds(40, 5) == 5
+
+
+def test_a_gpu_s_ceilings_are_those_of_its_tensor_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rate(dtype: torch.dtype, device: str, rounds: int) -> tuple[torch.dtype, str]:
+        return dtype, torch.get_float32_matmul_precision()
+
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr("benchmarks.quantizers.product_rate", rate)
+    found = product_rates(8, 16, 4, 3, "cuda")
+    assert found == {"TF32": (torch.float32, "high"), "bfloat16": (torch.bfloat16, before)}
+    assert torch.get_float32_matmul_precision() == before
+    assert product_rates(8, 16, 4, 3, "cpu").keys() == {"float32"}
 
 
 def test_bars_compare_the_right_rows() -> None:
@@ -52,20 +73,37 @@ def test_bars_compare_the_right_rows() -> None:
     assert next(bar for bar in found if bar.name.startswith("Reg-VQ over library")).measured == expected
 
 
-def test_the_readable_form_is_reg_vq() -> None:
-    torch.manual_seed(0)
-    one = RegularizedVectorQuantizer(16, 4).train()
-    two = Readable(16, 4).train()
-    two.load_state_dict(one.state_dict())
-    z = torch.randn(2, 4, 30)
-    for quantizer in (one, two):
-        quantizer.mask_ratio = lambda step: 1e-9  # no place sampled: no chance to differ by
-    torch.manual_seed(1)
-    first = one(z)
-    torch.manual_seed(1)
-    second = two(z)
-    assert torch.equal(first.codes, second.codes)
-    torch.testing.assert_close(first.losses["prior"], second.losses["prior"])
+@pytest.mark.parametrize("straight_through", [IdentityStraightThrough, SoftmaxStraightThrough])
+def test_the_readable_form_is_reg_vq(straight_through: type[StraightThrough]) -> None:
+    found = []
+    for kind in (RegularizedVectorQuantizer, Readable):
+        torch.manual_seed(0)
+        quantizer = kind(16, 4, posterior_momentum=0.0, straight_through=straight_through())
+        quantizer.train()(torch.randn(2, 4, 30))  # a codebook that has seen latents
+        z = torch.randn(2, 4, 30, requires_grad=True)
+        torch.manual_seed(1)
+        output = quantizer(z)
+        assert (output.codes != output.best_codes).any()
+        (output.quantized.square().sum() + output.loss).backward()
+        found.append((output.codes, output.losses["prior"], z.grad))
+    (codes, prior, gradient), (wanted_codes, wanted_prior, wanted_gradient) = found
+    assert torch.equal(codes, wanted_codes)
+    torch.testing.assert_close(prior, wanted_prior)
+    torch.testing.assert_close(gradient, wanted_gradient)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_with_many_codes_is_judged_with_an_optimizer(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepped = []
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: stepped.append(self))
+    monkeypatch.setattr("benchmarks.quantizers.extra_memory", lambda run, device: run() or 3 * 2**20)
+    bar = memory_bar(name, 8, 16, 4, "cpu")
+    assert bar is not None
+    assert bar.measured == 3
+    has_parameters = any(True for _ in CONTESTANTS[name].make(8, 4).parameters())
+    assert len(stepped) == has_parameters
 
 
 def test_encoding_is_judged() -> None:

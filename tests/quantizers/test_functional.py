@@ -127,6 +127,38 @@ def test_the_prior_has_no_value_and_the_slope_as_gradient() -> None:
     torch.testing.assert_close(gradient, expected)
 
 
+def test_the_readable_choice_has_the_gradients_of_the_formula() -> None:
+    tokens, size, dim, temperature, weight = 40, 7, 3, 0.7, 0.3
+    latents = torch.randn(tokens, dim, dtype=torch.float64, requires_grad=True)
+    codes = torch.randn(size, dim, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(tokens, dim, dtype=torch.float64)
+    log_prior = torch.randn(size, dtype=torch.float64).log_softmax(0)
+    logits = latents @ codes.T
+    logits.retain_grad()
+    noise, mask = 3 * torch.randn(tokens, size, dtype=torch.float64), torch.arange(tokens) % 5 < 2
+    choice = functional.regularized_choice(logits, noise, mask, temperature, log_prior)
+
+    noisy = logits.detach() + noise * mask[:, None]
+    assert torch.equal(choice.best_codes, logits.argmax(1))
+    assert torch.equal(choice.codes, noisy.argmax(1))
+    assert (choice.codes != choice.best_codes)[mask].any()
+    assert torch.equal(choice.assignment.argmax(1), choice.codes)
+    counts = torch.bincount(choice.codes, minlength=size)
+    torch.testing.assert_close(choice.posterior, counts.double() / tokens)
+    used = counts > 0
+    share = choice.posterior[used]
+    torch.testing.assert_close(choice.kl, (share * (share.log() - log_prior[used])).sum())
+
+    quantized = choice.assignment @ codes.detach()
+    torch.testing.assert_close(quantized, codes[choice.codes].detach())
+    ((quantized * upstream).sum() + weight * choice.kl).backward()
+    # p * (G - sum of p G) / temperature with G = dq E^T + weight v / tokens
+    p = (noisy / temperature).softmax(1)
+    slope = (counts.clamp_min(0.5).double() / tokens).log() - log_prior + 1
+    pull = upstream @ codes.detach().T + weight * slope / tokens
+    torch.testing.assert_close(logits.grad, p * (pull - (p * pull).sum(1, keepdim=True)) / temperature)
+
+
 def test_squared_distance() -> None:
     a, b = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[4.0, 6.0], [0.0, 0.0]])
     assert functional.squared_distance(a, b).tolist() == [25, 0]

@@ -23,13 +23,24 @@ from regvq.quantizers import (
     SoftmaxStraightThrough,
     StraightThrough,
 )
+from regvq.quantizers.functional import ReadableChoice, regularized_choice
+from regvq.quantizers.tiles import GumbelNoise
 from regvq.schedules import Cosine, Linear
+from tests.support.devices import every_device
 
 N, D, B, L = 12, 5, 3, 10
 
 
+every_head = pytest.mark.parametrize(
+    "head",
+    [lambda: LinearHead(3.0), lambda: CosineHead(6.0), EuclideanHead],
+    ids=["linear", "cosine", "Euclidean"],
+)
+
+
 def _plain(
     *,
+    dim: int = D,
     head: Head | None = None,
     straight_through: StraightThrough | None = None,
     mask_ratio: float = 0.4,
@@ -41,7 +52,7 @@ def _plain(
     """The paper's posterior and a gradient codebook without a loss: only the parts under test are left."""
     return RegularizedVectorQuantizer(
         N,
-        D,
+        dim,
         mask_ratio=mask_ratio,
         prior=prior or GaussianPrior(),
         prior_weight=prior_weight,
@@ -146,49 +157,88 @@ def test_the_prior_can_be_taken_out() -> None:
 # The gradients
 
 
-def _reference(
-    quantizer: RegularizedVectorQuantizer, z: Tensor, noise: Tensor, prior_weight: float, temperature: float
-) -> Tensor:
-    """A loss of ``quantized`` and of the prior term, by plain autograd over the full matrix.
-
-    Every one-hot is replaced by ``one_hot - sg(softmax) + softmax``; in the derivative of the KL
-    unused codes have half a token in place of zero.
-    """
-    rows = quantizer.head.project(z.transpose(1, 2).reshape(-1, D))
-    codes = quantizer.codebook
-    logits = quantizer.head(rows, codes).logits() + noise
-    soft = (logits / temperature).softmax(1)
-    hard = F.one_hot(logits.argmax(1), N).to(soft)
-    straight = hard - soft.detach() + soft
-    posterior = straight.mean(0)
-    floor = 1 / (2 * len(rows))
-    kl_gradient = posterior.detach().clamp_min(floor).log() + 1 - quantizer.prior.log_prob(N)
-    prior = (posterior * kl_gradient).sum()
-    quantized = straight @ codes
-    weights = torch.arange(quantized.numel()).to(soft).view_as(quantized).sin()
-    return (quantized * weights).sum() + prior_weight * prior
+def _choice(quantizer: RegularizedVectorQuantizer, z: Tensor, noise: GumbelNoise | None) -> ReadableChoice:
+    """What ``quantizer`` chooses for ``z`` [B, D, L], over the full matrix."""
+    scores = quantizer.scores(z.transpose(1, 2).reshape(-1, z.shape[1]))
+    logits, nowhere = scores.logits(), torch.zeros(len(scores), dtype=torch.bool, device=z.device)
+    drawn = torch.zeros_like(logits) if noise is None else noise.matrix(scores)
+    mask = nowhere if noise is None else noise.mask
+    temperature = quantizer.temperature(0) * (1.0 if noise is None else noise.scale)
+    return regularized_choice(logits, drawn, mask, temperature, quantizer.prior_log_prob)
 
 
+def _weighted(rows: Tensor) -> Tensor:
+    """A loss of ``quantized`` [M, D] whose gradient differs everywhere."""
+    return (rows * torch.arange(rows.numel()).to(rows).view_as(rows).sin()).sum()
+
+
+@every_device
+@pytest.mark.parametrize("prior_weight", [0.0, 0.3])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("mask_ratio", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("head", [lambda: LinearHead(3.0), lambda: CosineHead(6.0), EuclideanHead])
-def test_softmax_gradients_equal_plain_autograd(head: Callable[[], Head], mask_ratio: float) -> None:
-    quantizer = _plain(head=head(), mask_ratio=mask_ratio)
-    z = torch.randn(B, D, L, requires_grad=True)
+@pytest.mark.parametrize("dim", [D, 64])
+@every_head
+def test_softmax_gradients_equal_plain_autograd(
+    head: Callable[[], Head],
+    dim: int,
+    mask_ratio: float,
+    temperature: float,
+    prior_weight: float,
+    device: str,
+) -> None:
+    quantizer = _plain(
+        dim=dim, head=head(), mask_ratio=mask_ratio, temperature=temperature, prior_weight=prior_weight
+    ).to(device)
+    z = torch.randn(B, dim, L, device=device, requires_grad=True)
     inputs = [z, *quantizer.parameters()]
     torch.manual_seed(5)
-    rows = z.transpose(1, 2).reshape(-1, D)
-    drawn = quantizer._noise(B * L, B, 1.0)
-    noise = torch.zeros(B * L, N) if drawn is None else drawn.matrix(quantizer.scores(rows))
-    codes = (quantizer.logits(rows) + noise).argmax(1)
-    expected = torch.autograd.grad(_reference(quantizer, z, noise, 0.3, 0.7), inputs)
+    choice = _choice(quantizer, z, quantizer._noise(B * L, B, 1.0))
+    wanted = _weighted(choice.assignment @ quantizer.codebook) + prior_weight * choice.kl
+    expected = torch.autograd.grad(wanted, inputs)
     torch.manual_seed(5)
     output = quantizer(z)
-    assert torch.equal(output.codes.flatten(), codes)
-    rows = output.quantized.transpose(1, 2).reshape(-1, D)
-    weights = torch.arange(rows.numel()).to(rows).view_as(rows).sin()
-    gradients = torch.autograd.grad((rows * weights).sum() + output.loss, inputs)
-    for gradient, reference in zip(gradients, expected, strict=True):
+    assert torch.equal(output.codes.flatten(), choice.codes)
+    assert torch.equal(output.best_codes.flatten(), choice.best_codes)
+    torch.testing.assert_close(output.stats["prior_kl"], choice.kl.detach())
+    loss = _weighted(output.quantized.transpose(1, 2).reshape(-1, dim)) + output.loss
+    for gradient, reference in zip(torch.autograd.grad(loss, inputs), expected, strict=True):
         torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-5)
+
+
+@every_device
+@pytest.mark.parametrize("mask_ratio", [0.0, 0.4, 1.0])
+@every_head
+def test_under_autocast_only_the_ends_are_rounded(
+    head: Callable[[], Head], mask_ratio: float, device: str
+) -> None:
+    quantizer = _plain(head=head(), mask_ratio=mask_ratio).to(device)
+    layer = torch.nn.Conv1d(D, D, 1).to(device)
+    autocast = torch.autocast(device.partition(":")[0], torch.bfloat16)
+    with autocast:
+        z = layer(torch.randn(B, D, L, device=device))
+    z.retain_grad()
+    # Weights that bfloat16 can hold: what comes back from the decoder is not rounded either.
+    upstream = torch.randn(B, D, L, device=device).bfloat16()
+
+    full = z.detach().float().requires_grad_()  # the step moves the head's width: the reference comes first
+    torch.manual_seed(5)
+    choice = _choice(quantizer, full, quantizer._noise(B * L, B, 1.0))
+    rows = choice.assignment @ quantizer.codebook
+    loss = (rows * upstream.transpose(1, 2).reshape(-1, D)).sum() + 0.3 * choice.kl
+    parameters = list(quantizer.parameters())
+    wanted, *expected = torch.autograd.grad(loss, [full, *parameters])
+
+    torch.manual_seed(5)
+    with autocast:
+        output = quantizer(z)
+    ((output.quantized.float() * upstream).sum() + output.loss).backward()
+    assert z.dtype == output.quantized.dtype == torch.bfloat16
+    assert torch.equal(output.codes.flatten(), choice.codes)
+    torch.testing.assert_close(output.losses["prior"], 0.3 * choice.kl)
+    # Half of the last of bfloat16's eight bits.
+    torch.testing.assert_close(z.grad.float(), wanted, rtol=2**-8, atol=1e-5)
+    for parameter, reference in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(parameter.grad, reference, rtol=1e-4, atol=1e-5)
 
 
 def test_the_prior_gradient_is_that_of_the_kl_itself_where_every_code_is_used() -> None:
@@ -212,9 +262,7 @@ def test_the_prior_term_has_one_gradient_whatever_the_form_of_quantized(form: St
     torch.manual_seed(3)
     z = torch.randn(B, D, L, requires_grad=True)
     (gradient,) = torch.autograd.grad(quantizer(z).losses["prior"], z)
-    noise = torch.zeros(B * L, N)
-    zero = _reference(quantizer, z, noise, 0.0, 0.7)
-    (expected,) = torch.autograd.grad(_reference(quantizer, z, noise, 0.3, 0.7) - zero, z)
+    (expected,) = torch.autograd.grad(0.3 * _choice(quantizer, z, None).kl, z)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from regvq.quantizers import CosineHead, EuclideanHead, Head, LinearHead, tiles
-from regvq.quantizers.functional import expected_gradient, kl_slope, prior_gradient, stochastic_mask
+from regvq.quantizers.functional import kl_slope, regularized_choice, stochastic_mask
 from regvq.quantizers.scores import Scores
 from regvq.quantizers.tiles import GumbelNoise, best_codes, choose, soft_gradients
+from tests.support.devices import every_device
 
-B, L, N, D, K = 3, 70, 40, 6, 5
+B, L, N, D = 3, 70, 40, 6
 M = B * L
 HEADS: dict[str, Callable[[], Head]] = {
     "linear": lambda: LinearHead(3.0),
@@ -29,20 +30,20 @@ TOLERANCE = {torch.float32: {"rtol": 2e-4, "atol": 2e-5}, torch.float64: {"rtol"
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that there are several, the last of each kind not full."""
-    monkeypatch.setattr(tiles, "_ENTRIES", {"cpu": 16 * N})
+    monkeypatch.setattr(tiles, "_ENTRIES", {"cpu": 16 * N, "cuda": 16 * N})
     monkeypatch.setattr(tiles, "_FEWEST_ROWS", 16)
 
 
 def case(
-    head: Callable[[], Head], dtype: torch.dtype, kept: torch.dtype | None = None
+    head: Callable[[], Head], dtype: torch.dtype, device: str = "cpu", kept: torch.dtype | None = None
 ) -> tuple[list[Tensor], Scores]:
     """Latents, codes and the head's own parameters as leaves, and the scores of them."""
     torch.manual_seed(0)
     built = head()
     built.bind(N, D)
-    built.to(dtype)
-    latents = torch.randn(M, D, dtype=dtype).to(kept or dtype).to(dtype).requires_grad_()
-    codes = torch.randn(N, D, dtype=dtype).requires_grad_()
+    built.to(device, dtype)
+    latents = torch.randn(M, D, dtype=dtype).to(kept or dtype).to(device, dtype).requires_grad_()
+    codes = torch.randn(N, D, dtype=dtype).to(device).requires_grad_()
     if isinstance(built, EuclideanHead):
         built.observe(latents.detach(), torch.zeros_like(latents))
     return [latents, codes, *built.parameters()], _scores(built, latents, codes)
@@ -54,13 +55,14 @@ def _scores(head: Head, latents: Tensor, codes: Tensor) -> Scores:
     return head(head.project(latents), head.project(codes))
 
 
-def noise_for(ratio: float, scale: float) -> GumbelNoise | None:
+def noise_for(ratio: float, scale: float, device: str = "cpu") -> GumbelNoise | None:
     if ratio == 0:
         return None
-    mask = stochastic_mask(B, L, ratio, torch.device("cpu"))
+    mask = stochastic_mask(B, L, ratio, torch.device(device))
     return GumbelNoise(mask.flatten(), B * round(ratio * L), seed=7, scale=scale)
 
 
+@every_device
 @pytest.mark.parametrize(
     ("dtype", "kept"), [(torch.float32, None), (torch.float32, torch.bfloat16), (torch.float64, None)]
 )
@@ -74,26 +76,27 @@ def test_values_and_gradients_are_those_of_the_matrix(
     temperature: float,
     dtype: torch.dtype,
     kept: torch.dtype | None,
+    device: str,
 ) -> None:
-    leaves, scores = case(head, dtype, kept)
-    noise = noise_for(ratio, scale=2.5)
+    leaves, scores = case(head, dtype, device, kept)
+    noise = noise_for(ratio, 2.5, device)
     logits = scores.logits()
-    noisy = logits if noise is None else logits + noise.matrix(scores)
+    drawn = torch.zeros_like(logits) if noise is None else noise.matrix(scores)
+    mask = torch.zeros(M, dtype=torch.bool, device=device) if noise is None else noise.mask
+    log_prior = torch.linspace(0, 1, N, dtype=dtype, device=device).log_softmax(0)
+    wanted = regularized_choice(logits, drawn, mask, temperature, log_prior)
     best, chosen = choose(scores, noise)
-    assert torch.equal(best, logits.argmax(1))
-    assert torch.equal(chosen, noisy.argmax(1))
-    posterior = torch.bincount(chosen, minlength=N) / M
-    slope = kl_slope(posterior, torch.full((N,), -math.log(N)), M).to(dtype)
-    values, upstream = torch.randn(N, K, dtype=dtype), torch.randn(M, K, dtype=dtype)
-    soft = (noisy / temperature).softmax(1)
+    assert torch.equal(best, wanted.best_codes)
+    assert torch.equal(chosen, wanted.codes)
+    slope = kl_slope(wanted.posterior, log_prior, M)
+    values, upstream = (torch.randn(count, D, dtype=dtype, device=device) for count in (N, M))
 
-    def loss(expected: Tensor, prior: Tensor) -> Tensor:
-        return (parts != "prior") * (expected * upstream).sum() + (parts != "expected") * prior / 3
+    def loss(quantized: Tensor, prior: Tensor) -> Tensor:
+        return (parts != "prior") * (quantized * upstream).sum() + (parts != "expected") * prior / 3
 
     used = [leaf for leaf in leaves if leaf is not leaves[1] or not isinstance(head(), LinearHead)]
-    wanted = torch.autograd.grad(
-        loss(expected_gradient(soft, values), prior_gradient(soft, slope)), used, retain_graph=True
-    )
+    wanted_loss = loss(wanted.assignment @ values, M * wanted.kl)
+    gradients = torch.autograd.grad(wanted_loss, used, retain_graph=True)
     expected, prior = soft_gradients(scores, values, slope, noise, temperature)
     assert not expected.any()
     assert not prior.any()
@@ -101,7 +104,7 @@ def test_values_and_gradients_are_those_of_the_matrix(
         found = torch.autograd.grad(loss(expected, prior), used)
     else:  # the other one is not reached from the loss at all
         found = torch.autograd.grad((expected * upstream).sum() if parts == "expected" else prior / 3, used)
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(found, gradients, strict=True):
         torch.testing.assert_close(one, other, **TOLERANCE[dtype])
 
 

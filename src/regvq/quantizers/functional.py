@@ -6,6 +6,7 @@ token-by-code matrix; ``tiles`` does the same without it.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -94,6 +95,54 @@ def prior_gradient(posterior: Tensor, slope: Tensor) -> Tensor:
     """
     surrogate = posterior.sum(0) @ slope.detach()
     return surrogate - surrogate.detach()
+
+
+@dataclass(frozen=True)
+class ReadableChoice:
+    """What ``regularized_choice`` gives.
+
+    Attributes:
+        best_codes: ``[M]`` int64, the argmax of the logits.
+        codes: ``[M]`` int64, the chosen ones: the argmax with noise where there is any.
+        assignment: ``[M, N]``, one-hots of ``codes`` with the gradient of the softmax that chose them.
+        posterior: ``[N]``, how large a share of the tokens each code has; no gradient.
+        kl: of the posterior to the prior, a scalar, with the gradient that the softmax gives it.
+    """
+
+    best_codes: Tensor
+    codes: Tensor
+    assignment: Tensor
+    posterior: Tensor
+    kl: Tensor
+
+
+def regularized_choice(
+    logits: Tensor, noise: Tensor, mask: Tensor, temperature: float, log_prior: Tensor
+) -> ReadableChoice:
+    """Reg-VQ's choice and its prior term with every matrix written out (paper, sections 3.2 and 3.3).
+
+    What ``tiles`` and ``RegularizedVectorQuantizer`` do is held to this. ``assignment @ codes`` is what
+    the paper calls ``quantized``. All in the dtype of the logits.
+
+    Args:
+        logits: ``[M, N]``.
+        noise: ``[M, N]``, Gumbel noise, drawn by the caller.
+        mask: ``[M]`` bool, the tokens to which it is added.
+        temperature: of the softmax in the backward pass.
+        log_prior: ``[N]``.
+    """
+    noisy = torch.where(mask[:, None], logits + noise, logits)
+    codes, (tokens, codebook_size) = noisy.argmax(1), logits.shape
+    soft = (noisy / temperature).softmax(1)
+    posterior = token_counts(codes, codebook_size).to(logits.dtype) / tokens
+    pull = prior_gradient(soft, kl_slope(posterior, log_prior, tokens)) / tokens
+    return ReadableChoice(
+        best_codes=logits.argmax(1),
+        codes=codes,
+        assignment=F.one_hot(codes, codebook_size).to(soft) + (soft - soft.detach()),
+        posterior=posterior,
+        kl=kl_divergence(posterior, log_prior) + pull,
+    )
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:

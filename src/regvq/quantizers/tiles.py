@@ -2,17 +2,13 @@
 
 The tokens come in tiles of a few rows. The logits of a tile are made, used and overwritten by those of the
 next; the backward pass makes them again, and the noise from its seed. So memory grows with the tokens and
-with the codes, but not with their product. On CUDA the kernels of ``triton_tiles`` do it. The readable form
-of the same maths, which builds the matrix, is ``functional``; ``tests/quantizers/test_tiles.py`` holds this
-one to it.
+with the codes, but not with their product. On a GPU the kernels of ``triton_tiles`` do it, where they run
+(``triton_support``). The readable form of the same maths, which builds the matrix, is
+``functional.regularized_choice``; ``tests/quantizers/test_tiles.py`` holds this one to it.
 """
 
-import functools
-import importlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -20,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from regvq.quantizers.scores import Scores
+from regvq.quantizers.triton_support import kernels_for
 
 _ENTRIES = {"cpu": 2**19}
 """Of a tile, by the kind of device: on a CPU it stays in the cache."""
@@ -55,7 +52,7 @@ class GumbelNoise:
 
     def matrix(self, scores: Scores) -> Tensor:
         """All of it: ``[M, N]``, zero where there is none. Only the readable form needs it."""
-        kernels = _kernels(scores.latents)
+        kernels = kernels_for(scores.latents)
         if kernels is not None:
             drawn: Tensor = kernels.noise_matrix(self, scores.codebook_size)
             return drawn
@@ -83,7 +80,7 @@ def best_codes(scores: Scores) -> Tensor:
 @torch.no_grad()
 def choose(scores: Scores, noise: GumbelNoise | None = None) -> tuple[Tensor, Tensor]:
     """The best codes without and with noise: ``[M]`` int64 each."""
-    kernels = _kernels(scores.latents)
+    kernels = kernels_for(scores.latents)
     if kernels is not None:
         found: tuple[Tensor, Tensor] = kernels.choose(
             *_contiguous(scores.latents, scores.weight, scores.bias), noise
@@ -115,13 +112,13 @@ def soft_gradients(
 
     Args:
         scores: of ``M`` tokens and ``N`` codes.
-        values: ``[N, K]``, taken as constant.
+        values: ``[N, D]``, taken as constant.
         slope: ``[N]``, taken as constant.
         noise: on the logits.
         temperature: of the softmax.
 
     Returns:
-        ``[M, K]`` and a scalar, both zero.
+        ``[M, D]`` and a scalar, both zero.
     """
     gradients: tuple[Tensor, Tensor] = _SoftGradients.apply(
         scores.latents, scores.weight, scores.bias, values.detach(), slope.detach(), noise, temperature
@@ -146,14 +143,14 @@ class _SoftGradients(torch.autograd.Function):
         ctx.save_for_backward(latents, weight, bias, values, slope)
         ctx.noise, ctx.temperature = noise, temperature
         ctx.set_materialize_grads(False)
-        return latents.new_zeros(len(latents), values.shape[1]), latents.new_zeros(())
+        return torch.zeros_like(latents), latents.new_zeros(())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_means: Tensor | None, d_total: Tensor | None) -> tuple[Tensor | None, ...]:
         latents, weight, bias, values, slope = ctx.saved_tensors
         d_slope = torch.zeros_like(slope) if d_total is None else d_total * slope
-        kernels = _kernels(latents)
+        kernels = kernels_for(latents)
         if kernels is not None:
             tensors = _contiguous(latents, weight, bias, values, d_slope, d_means)
             given = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
@@ -186,25 +183,6 @@ class _SoftGradients(torch.autograd.Function):
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
         return _restored(d_latents, order), d_weight, d_bias, None, None, None, None
-
-
-def _kernels(latents: Tensor) -> ModuleType | None:
-    """The same as kernels for the device, where there are some; ``None`` for the tiles of this module."""
-    if not latents.is_cuda or latents.dtype != torch.float32:
-        return None
-    return _triton()
-
-
-@functools.cache
-def _triton() -> ModuleType | None:
-    try:
-        return importlib.import_module("regvq.quantizers.triton_tiles")
-    except ImportError as error:
-        warnings.warn(
-            f"Triton cannot be imported ({error}): quantizers take their slower way on the GPU",
-            stacklevel=2,
-        )
-        return None
 
 
 def _contiguous(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -71,14 +71,12 @@ def choose(
 
 
 @triton.jit
-def pull_of(means, values, d_slope, columns, inside, K: tl.constexpr, KS: tl.constexpr,
-          MEANS: tl.constexpr):  # fmt: skip
+def pull_of(means, values, d_slope, columns, inside, dims, D: tl.constexpr, MEANS: tl.constexpr):
     """``G`` of a block: what the two outputs' gradients ask of every code."""
     pull = tl.load(d_slope + columns, mask=inside, other=0.0)[None, :]
     if MEANS:
-        kept = tl.arange(0, KS)
-        here = inside[:, None] & (kept < K)[None, :]
-        part = tl.load(values + columns[:, None].to(tl.int64) * K + kept[None, :], mask=here, other=0.0)
+        here = inside[:, None] & (dims < D)[None, :]
+        part = tl.load(values + columns[:, None].to(tl.int64) * D + dims[None, :], mask=here, other=0.0)
         pull = pull + tl.dot(means, tl.trans(part), input_precision="tf32x3")
     return pull
 
@@ -87,17 +85,15 @@ def pull_of(means, values, d_slope, columns, inside, K: tl.constexpr, KS: tl.con
 def latents_gradient(
     latents, weight, bias, mask, values, d_slope, d_means, d_latents, largest, total, mean,
     M, N, seed, scale, sharpness,
-    D: tl.constexpr, DIMS: tl.constexpr, K: tl.constexpr, KS: tl.constexpr,
-    TOKENS: tl.constexpr, CODES: tl.constexpr,
+    D: tl.constexpr, DIMS: tl.constexpr, TOKENS: tl.constexpr, CODES: tl.constexpr,
     BIAS: tl.constexpr, NOISE: tl.constexpr, MEANS: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the latents, and of every token its softmax's maximum, sum, and mean of ``G``."""
     rows, there, dims, own = tokens_of(latents, M, D, DIMS, TOKENS)
-    kept = tl.arange(0, KS)
-    means = tl.zeros([TOKENS, KS], tl.float32)
+    means = tl.zeros([TOKENS, DIMS], tl.float32)
     if MEANS:
-        here = there[:, None] & (kept < K)[None, :]
-        means = tl.load(d_means + rows[:, None].to(tl.int64) * K + kept[None, :], mask=here, other=0.0)
+        here = there[:, None] & (dims < D)[None, :]
+        means = tl.load(d_means + rows[:, None].to(tl.int64) * D + dims[None, :], mask=here, other=0.0)
     if NOISE:
         sampled = tl.load(mask + rows, mask=there, other=0) != 0
     top = tl.full([TOKENS], float("-inf"), tl.float32)
@@ -115,7 +111,7 @@ def latents_gradient(
         highest = tl.maximum(top, tl.max(logits, axis=1))
         shrink = tl.exp(top - highest)
         weights = tl.exp(logits - highest[:, None])
-        pull = pull_of(means, values, d_slope, columns, inside, K, KS, MEANS)
+        pull = pull_of(means, values, d_slope, columns, inside, dims, D, MEANS)
         product = weights * pull
         mass = mass * shrink + tl.sum(weights, axis=1)
         pulled = pulled * shrink + tl.sum(product, axis=1)
@@ -135,15 +131,13 @@ def latents_gradient(
 def weight_gradient(
     latents, weight, bias, mask, values, d_slope, d_means, d_weight, d_bias, largest, total, mean,
     M, N, seed, scale, sharpness,
-    D: tl.constexpr, DIMS: tl.constexpr, K: tl.constexpr, KS: tl.constexpr,
-    TOKENS: tl.constexpr, CODES: tl.constexpr,
+    D: tl.constexpr, DIMS: tl.constexpr, TOKENS: tl.constexpr, CODES: tl.constexpr,
     BIAS: tl.constexpr, NOISE: tl.constexpr, MEANS: tl.constexpr,
 ):  # fmt: skip
     """The gradients of a block of codes, over all tokens: no two programs write to one place."""
     columns = tl.program_id(0) * CODES + tl.arange(0, CODES)
     inside = columns < N
     dims = tl.arange(0, DIMS)
-    kept = tl.arange(0, KS)
     gradient = tl.zeros([CODES, DIMS], tl.float32)
     sums = tl.zeros([CODES], tl.float32)
     for start in range(0, M, TOKENS):
@@ -151,10 +145,9 @@ def weight_gradient(
         there = rows < M
         here = there[:, None] & (dims < D)[None, :]
         own = tl.load(latents + rows[:, None].to(tl.int64) * D + dims[None, :], mask=here, other=0.0)
-        means = tl.zeros([TOKENS, KS], tl.float32)
+        means = tl.zeros([TOKENS, DIMS], tl.float32)
         if MEANS:
-            here = there[:, None] & (kept < K)[None, :]
-            means = tl.load(d_means + rows[:, None].to(tl.int64) * K + kept[None, :], mask=here, other=0.0)
+            means = tl.load(d_means + rows[:, None].to(tl.int64) * D + dims[None, :], mask=here, other=0.0)
         logits, _ = logits_of(own, weight, bias, columns, inside, dims, D, BIAS)
         if NOISE:
             sampled = tl.load(mask + rows, mask=there, other=0) != 0
@@ -163,7 +156,7 @@ def weight_gradient(
         mass = tl.load(total + rows, mask=there, other=1.0)
         average = tl.load(mean + rows, mask=there, other=0.0)
         posterior = tl.exp(logits * sharpness - top[:, None]) / mass[:, None]
-        pull = pull_of(means, values, d_slope, columns, inside, K, KS, MEANS)
+        pull = pull_of(means, values, d_slope, columns, inside, dims, D, MEANS)
         d_logits = tl.where(there[:, None], sharpness * posterior * (pull - average[:, None]), 0.0)
         gradient += tl.dot(tl.trans(d_logits), own, input_precision="tf32x3")
         sums += tl.sum(d_logits, axis=0)
@@ -181,3 +174,9 @@ def noise_matrix(mask, noise, M, N, seed, scale, TOKENS: tl.constexpr, CODES: tl
     drawn = tl.where(sampled[:, None], scale * gumbel(seed, rows, columns, N), 0.0)
     here = (rows < M)[:, None] & (columns < N)[None, :]
     tl.store(noise + rows[:, None].to(tl.int64) * N + columns[None, :], drawn, mask=here)
+
+
+@triton.jit
+def probe(place):
+    """The least that a kernel can be: where this one does not run, none does."""
+    tl.store(place, 1.0)

@@ -1,17 +1,49 @@
-"""``tiles`` on CUDA, by Triton's kernels: logits live in registers alone."""
+"""``tiles`` on CUDA, by Triton's kernels: logits live in registers alone.
 
-from typing import TYPE_CHECKING
+``triton_support`` says where they are used.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from regvq.quantizers import triton_kernels as kernels
+from regvq.quantizers.triton_support import LARGEST_DIM
 
 if TYPE_CHECKING:
     from regvq.quantizers.tiles import GumbelNoise
 
-_TOKENS, _CODES = 64, 64
-"""Of a block."""
+_BLOCKS = {
+    64: {"TOKENS": 64, "CODES": 32, "num_warps": 4, "num_stages": 2},
+    LARGEST_DIM: {"TOKENS": 32, "CODES": 32, "num_warps": 8, "num_stages": 1},
+}
+"""By the most dimensions: how many tokens and codes a block has, and how a program works on it.
+
+Chosen by what Triton's compiler says of the programs for an H100, not by measured time: with larger blocks
+the backward pass keeps more of its numbers in memory for want of registers, and is alone on its
+multiprocessor.
+"""
+SHARED_MEMORY = 99 * 2**10
+"""Bytes that a program may take: what GPUs of compute capability 8.6, 8.9 and 12.0 have (an H100: 227 KB).
+
+The programs for an H100 take 98,560 bytes at most up to 64 dimensions and 98,304 beyond.
+"""
+_NOISE_BLOCK = {"TOKENS": 32, "CODES": 64}
+
+
+def probe(device: torch.device) -> None:
+    """Runs the least kernel there is, so that whatever keeps Triton or the GPU from it is raised.
+
+    Raises:
+        RuntimeError: the GPU has too little shared memory for the programs.
+    """
+    shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    if shared < SHARED_MEMORY:
+        raise RuntimeError(
+            f"programs may take {SHARED_MEMORY} bytes of shared memory, this GPU has {shared}"
+        )
+    _launch(kernels.probe, (1,), torch.empty(1, device=device))
 
 
 def choose(
@@ -21,7 +53,10 @@ def choose(
     best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
     chosen = best if noise is None else torch.empty_like(best)
     if len(latents):
-        kernels.choose[(_blocks(len(latents), _TOKENS),)](
+        shape = _shape(latents)
+        _launch(
+            kernels.choose,
+            (_number(len(latents), shape["TOKENS"]),),
             latents,
             weight,
             _given(bias, latents),
@@ -29,7 +64,7 @@ def choose(
             best,
             chosen,
             *_sizes(latents, weight, noise),
-            **_shape(latents),
+            **shape,
             BIAS=bias is not None,
             NOISE=noise is not None,
         )
@@ -61,19 +96,16 @@ def soft_gradients(
     numbers = *_sizes(latents, weight, noise), 1.0 / temperature
     options = {
         **_shape(latents),
-        "K": values.shape[1],
-        "KS": _padded(values.shape[1]),
         "BIAS": bias is not None,
         "NOISE": noise is not None,
         "MEANS": d_means is not None,
     }
-    kernels.latents_gradient[(_blocks(len(latents), _TOKENS),)](
-        *before, *asked, d_latents, *found, *numbers, **options
-    )
+    grid = (_number(len(latents), options["TOKENS"]),)
+    _launch(kernels.latents_gradient, grid, *before, *asked, d_latents, *found, *numbers, **options)
     if d_weight is not None:
-        kernels.weight_gradient[(_blocks(len(weight), _CODES),)](
-            *before, *asked, d_weight, _given(d_bias, latents), *found, *numbers, **options
-        )
+        grid = (_number(len(weight), options["CODES"]),)
+        asked = *asked, d_weight, _given(d_bias, latents)
+        _launch(kernels.weight_gradient, grid, *before, *asked, *found, *numbers, **options)
     return d_latents, d_weight if of_weight else None, d_bias if of_bias else None
 
 
@@ -81,11 +113,16 @@ def noise_matrix(noise: "GumbelNoise", codebook_size: int) -> Tensor:
     """All the noise that the kernels make: ``[M, N]``, zero where there is none."""
     tokens = len(noise.mask)
     matrix = torch.empty(tokens, codebook_size, device=noise.mask.device)
-    grid = _blocks(tokens, _TOKENS), _blocks(codebook_size, _CODES)
-    kernels.noise_matrix[grid](
-        noise.mask, matrix, tokens, codebook_size, noise.seed, noise.scale, TOKENS=_TOKENS, CODES=_CODES
-    )
+    grid = _number(tokens, _NOISE_BLOCK["TOKENS"]), _number(codebook_size, _NOISE_BLOCK["CODES"])
+    sizes = tokens, codebook_size, noise.seed, noise.scale
+    _launch(kernels.noise_matrix, grid, noise.mask, matrix, *sizes, **_NOISE_BLOCK)
     return matrix
+
+
+def _launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+    """Runs a kernel on the device of its first argument: Triton itself would take the current one."""
+    with torch.cuda.device_of(arguments[0]):
+        kernel[grid](*arguments, **options)
 
 
 def _sizes(latents: Tensor, weight: Tensor, noise: "GumbelNoise | None") -> tuple[int, int, int, float]:
@@ -95,16 +132,13 @@ def _sizes(latents: Tensor, weight: Tensor, noise: "GumbelNoise | None") -> tupl
 
 def _shape(latents: Tensor) -> dict[str, int]:
     dim = latents.shape[1]
-    return {"D": dim, "DIMS": _padded(dim), "TOKENS": _TOKENS, "CODES": _CODES}
+    # A product of blocks takes powers of two, at least 16.
+    dims = max(16, 1 << (dim - 1).bit_length())
+    return {"D": dim, "DIMS": dims, **_BLOCKS[64 if dims <= 64 else LARGEST_DIM]}
 
 
-def _blocks(items: int, of: int) -> int:
+def _number(items: int, of: int) -> int:
     return -(-items // of)
-
-
-def _padded(dim: int) -> int:
-    """What a product of blocks takes: a power of two, at least 16."""
-    return max(16, 1 << (dim - 1).bit_length())
 
 
 def _given(tensor: Tensor | None, otherwise: Tensor) -> Tensor:
