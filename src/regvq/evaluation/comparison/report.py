@@ -179,16 +179,21 @@ def _facts(rows: Sequence[Row]) -> list[str]:
 
 def _unlike_references(rows: Sequence[Row]) -> list[str]:
     """Which rows were measured against other images than most, by the images' hash."""
-    measured: dict[str, list[str]] = {}
+    measured: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         source = row["reference"]
         told = f"{source['images']} ({source['count']} of {source['split']})"
         value = "" if row["value"] is None else f" {row['value']}"
-        measured.setdefault(told, []).append(f"{row['row']}{value} at seed {row['seed']}")
+        seeds = measured.setdefault(told, {}).setdefault(f"{row['row']}{value}", [])
+        seeds.append(str(row["seed"]))
     if len(measured) < 2:
         return []
-    most = max(measured, key=lambda told: len(measured[told]))
-    others = "; ".join(f"{told} for {', '.join(those)}" for told, those in measured.items() if told != most)
+    most = max(measured, key=lambda told: sum(map(len, measured[told].values())))
+    others = "; ".join(
+        f"{told} for {', '.join(f'{name} (seed {", ".join(seeds)})' for name, seeds in those.items())}"
+        for told, those in measured.items()
+        if told != most
+    )
     return [f"- **Not measured against the same images**: {others}; {most} for the rest."]
 
 
