@@ -38,7 +38,8 @@ def probe(device: torch.device) -> None:
     Raises:
         RuntimeError: the GPU has too little shared memory for the programs.
     """
-    shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    facts: Any = torch.cuda.get_device_properties(device)  # torch's types know not all of them
+    shared = facts.shared_memory_per_block_optin
     if shared < SHARED_MEMORY:
         raise RuntimeError(
             f"programs may take {SHARED_MEMORY} bytes of shared memory, this GPU has {shared}"
@@ -104,8 +105,8 @@ def soft_gradients(
     _launch(kernels.latents_gradient, grid, *before, *asked, d_latents, *found, *numbers, **options)
     if d_weight is not None:
         grid = (_number(len(weight), options["CODES"]),)
-        asked = *asked, d_weight, _given(d_bias, latents)
-        _launch(kernels.weight_gradient, grid, *before, *asked, *found, *numbers, **options)
+        made = d_weight, _given(d_bias, latents)
+        _launch(kernels.weight_gradient, grid, *before, *asked, *made, *found, *numbers, **options)
     return d_latents, d_weight if of_weight else None, d_bias if of_bias else None
 
 
