@@ -38,8 +38,8 @@ def probe(device: torch.device) -> None:
     Raises:
         RuntimeError: the GPU has too little shared memory for the programs.
     """
-    properties: Any = torch.cuda.get_device_properties(device)  # torch's stubs lack the attribute
-    shared = properties.shared_memory_per_block_optin
+    facts: Any = torch.cuda.get_device_properties(device)  # torch's types know not all of them
+    shared = facts.shared_memory_per_block_optin
     if shared < SHARED_MEMORY:
         raise RuntimeError(
             f"programs may take {SHARED_MEMORY} bytes of shared memory, this GPU has {shared}"

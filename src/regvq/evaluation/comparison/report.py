@@ -189,12 +189,11 @@ def _unlike_references(rows: Sequence[Row]) -> list[str]:
     if len(measured) < 2:
         return []
     most = max(measured, key=lambda told: sum(map(len, measured[told].values())))
-    others = "; ".join(
-        f"{told} for {', '.join(f'{name} (seed {", ".join(seeds)})' for name, seeds in those.items())}"
-        for told, those in measured.items()
-        if told != most
-    )
-    return [f"- **Not measured against the same images**: {others}; {most} for the rest."]
+    others = []
+    for told, those in measured.items():
+        names = [f"{name} (seed {', '.join(seeds)})" for name, seeds in those.items()]
+        others += [f"{told} for {', '.join(names)}"] if told != most else []
+    return [f"- **Not measured against the same images**: {'; '.join(others)}; {most} for the rest."]
 
 
 def _is_of_all(item: str) -> bool:
