@@ -172,7 +172,7 @@ class AdversarialLoss(nn.Module):
         losses = (image_loss, generator_loss)
         gradients = torch.stack([gradient_at(loss, reconstruction, last_layer) for loss in losses])
         joined = sum_over_ranks(gradients) / world_size()
-        norms: Tensor = torch.linalg.vector_norm(joined.flatten(1), dim=1)
+        norms: Tensor = torch.linalg.vector_norm(joined.reshape(len(losses), -1), dim=1)
         wanted, given = norms.unbind()
         return (wanted / (given + 1e-4)).clamp(0, 1e4)
 
