@@ -9,7 +9,7 @@ import pytest
 
 from regvq.data.annotated import SPLITS
 from regvq.errors import RegvqError
-from tests.support.miniatures import COCO_IDS, MINIATURES, label_png
+from tests.support.miniatures import COCO_IDS, MINIATURES, Miniature, label_png
 
 CAPTIONED = ["coco-captions", "coco-captions-panoptic", "coco-captions-stuff"]
 
@@ -19,6 +19,13 @@ def edit(path: Path, part: str, keep: Callable[[dict[str, Any]], bool]) -> None:
     content = json.loads(path.read_text())
     content[part] = [entry for entry in content[part] if keep(entry)]
     path.write_text(json.dumps(content))
+
+
+def refused(miniature: Miniature, folder: Path, match: str) -> None:
+    """The data cannot be read: the error says why, and how the tree should look."""
+    with pytest.raises(RegvqError, match=match) as caught:
+        miniature.data(folder).train(seed=0)
+    assert miniature.kind.tree in str(caught.value)
 
 
 @pytest.mark.parametrize("name", CAPTIONED)
@@ -77,9 +84,7 @@ def test_annotations_of_another_kind_or_cut_short_are_named(
     miniature = MINIATURES[name]
     (path,) = (file for file in miniature.write(tmp_path) if "train2017.json" in file.name)
     path.write_text(content)
-    with pytest.raises(RegvqError, match=path.name) as caught:
-        miniature.data(tmp_path).train(seed=0)
-    assert miniature.kind.tree in str(caught.value)
+    refused(miniature, tmp_path, path.name)
 
 
 @pytest.mark.parametrize(
@@ -91,23 +96,17 @@ def test_annotations_of_another_kind_or_cut_short_are_named(
     ],
 )
 def test_annotations_of_images_that_are_not_named_are_counted(name: str, file: str, tmp_path: Path) -> None:
-    miniature = MINIATURES[name]
-    miniature.write(tmp_path)
+    MINIATURES[name].write(tmp_path)
     path = tmp_path / "coco" / "annotations" / file
     edit(path, "images", lambda entry: entry["id"] == 9)
-    with pytest.raises(RegvqError, match=rf"{path} has annotations of 2 images .*, first 25") as caught:
-        miniature.data(tmp_path).train(seed=0)
-    assert miniature.kind.tree in str(caught.value)
+    refused(MINIATURES[name], tmp_path, rf"{path} has annotations of 2 images .*, first 25")
 
 
 def test_a_segment_of_no_category_is_named(tmp_path: Path) -> None:
-    miniature = MINIATURES["coco-panoptic"]
-    miniature.write(tmp_path)
+    MINIATURES["coco-panoptic"].write(tmp_path)
     path = tmp_path / "coco" / "annotations" / "panoptic_train2017.json"
     edit(path, "categories", lambda entry: entry["id"] != 200)
-    with pytest.raises(RegvqError, match=rf"{path} has a segment of the category 200") as caught:
-        miniature.data(tmp_path).train(seed=0)
-    assert miniature.kind.tree in str(caught.value)
+    refused(MINIATURES["coco-panoptic"], tmp_path, f"{path} has a segment of the category 200")
 
 
 def test_captions_and_label_maps_of_different_images_are_none(tmp_path: Path) -> None:
@@ -119,11 +118,7 @@ def test_captions_and_label_maps_of_different_images_are_none(tmp_path: Path) ->
     ):
         path = tmp_path / "coco" / "annotations" / f"{kind}_train2017.json"
         edit(path, part, lambda entry, key=key, kept=kept: entry[key] == kept)
-    with pytest.raises(
-        RegvqError, match=r"no image .*/captions_train2017.json and .*/stuff_train"
-    ) as caught:
-        miniature.data(tmp_path).train(seed=0)
-    assert miniature.kind.tree in str(caught.value)
+    refused(miniature, tmp_path, r"no image .*/captions_train2017.json and .*/stuff_train")
 
 
 def test_a_number_that_stands_for_no_label_is_named(tmp_path: Path) -> None:
