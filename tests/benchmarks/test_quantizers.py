@@ -133,8 +133,8 @@ def test_memory_is_counted_by_the_pages_that_are_touched() -> None:
     assert fresh_memory(mmap.PAGESIZE, 2).shape == (mmap.PAGESIZE, 2)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused() -> None:
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert usable_device("cpu") == "cpu"
     with pytest.raises(argparse.ArgumentTypeError, match="no GPU on this machine"):
         usable_device("cuda")

@@ -41,7 +41,7 @@ def test_a_shard_of_this_machine_is_not_copied(tmp_path: Path) -> None:
     path, cache = shard(tmp_path / "data"), tmp_path / "cache"
     for address in (str(path), f"file://{path}"):
         store = ShardStore([address], cache, None)
-        assert store.counts() == [2]
+        assert store.inventory()[0] == [2]
         assert store.open(0).path == path
     assert copies(cache) == []
 
@@ -49,8 +49,8 @@ def test_a_shard_of_this_machine_is_not_copied(tmp_path: Path) -> None:
 def test_counted_once_until_a_shard_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(shard(tmp_path, f"{number}.tar", number + 1)) for number in range(3)]
     store = ShardStore(paths, tmp_path / "cache", None)
-    assert store.counts() == [1, 2, 3]
-    mark = store.mark()
+    assert store.inventory()[0] == [1, 2, 3]
+    mark = store.inventory()[1]
     read: list[str] = []
     real = shard_store.TarSamples
 
@@ -60,22 +60,22 @@ def test_counted_once_until_a_shard_changes(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(shard_store, "TarSamples", watched)
     again = ShardStore(paths, tmp_path / "cache", None)
-    assert (again.counts(), again.mark()) == ([1, 2, 3], mark)
+    assert again.inventory() == ([1, 2, 3], mark)
     assert read == []
     shard(tmp_path, "1.tar", 7)
     changed = ShardStore(paths, tmp_path / "cache", None)
-    assert changed.counts() == [1, 7, 3]
-    assert changed.mark() != mark
+    assert changed.inventory()[0] == [1, 7, 3]
+    assert changed.inventory()[1] != mark
     assert read == [paths[1]]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"a": []}', '{"a": 2}'])
 def test_damaged_counts_are_counted_again(tmp_path: Path, content: str) -> None:
     store = ShardStore([str(shard(tmp_path))], tmp_path / "cache", None)
-    store.counts()
+    store.inventory()
     (counts,) = (tmp_path / "cache").glob("counts-*.json")
     counts.write_text(content)
-    assert store.counts() == [2]
+    assert store.inventory()[0] == [2]
 
 
 def addresses(folder: Path) -> dict[str, str]:
@@ -97,7 +97,7 @@ def addresses(folder: Path) -> dict[str, str]:
 def test_a_shard_elsewhere_is_copied_once(tmp_path: Path, kind: str) -> None:
     cache, address = tmp_path / "cache", addresses(tmp_path / "there")[kind]
     store = ShardStore([address], cache, None)
-    assert store.counts() == [2]
+    assert store.inventory()[0] == [2]
     assert store.open(0).read(1, "jpg") == b"x" * 100
     before = [path.stat().st_ino for path in copies(cache)]
     assert len(before) == 1
@@ -122,7 +122,7 @@ def test_what_cannot_be_fetched_is_named_and_leaves_nothing(
     cache = tmp_path / "cache"
     store = ShardStore([address.format(path=shard(tmp_path / "there"))], cache, None)
     with pytest.raises(RegvqError, match=message) as caught:
-        store.counts()
+        store.inventory()
     assert (TREE in str(caught.value)) == ("missing" in address)
     assert not [path for path in cache.glob("*") if path.suffix != ".lock"]
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_fetched_is_named_and_leaves_nothing(
 def test_old_copies_give_way_and_come_back(tmp_path: Path) -> None:
     paths = [shard(tmp_path / "there", f"{number}.tar", size=50_000) for number in range(4)]
     store = ShardStore([f"pipe:cat '{path}'" for path in paths], tmp_path / "cache", 250_000)
-    assert store.counts() == [2] * 4
+    assert store.inventory()[0] == [2] * 4
     assert len(copies(tmp_path / "cache")) == 2
     for number in (0, 1, 2, 3, 0):
         assert store.open(number).read(1, "jpg") == b"x" * 50_000
@@ -139,7 +139,7 @@ def test_old_copies_give_way_and_come_back(tmp_path: Path) -> None:
 
 def test_one_shard_is_kept_even_where_it_is_too_large(tmp_path: Path) -> None:
     store = ShardStore([f"pipe:cat '{shard(tmp_path / 'there')}'"], tmp_path / "cache", 1)
-    assert store.counts() == [2]
+    assert store.inventory()[0] == [2]
     assert len(copies(tmp_path / "cache")) == 1
 
 

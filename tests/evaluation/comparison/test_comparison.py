@@ -172,9 +172,11 @@ def test_the_best_mean_is_bold_whichever_way_is_better(tmp_path: Path) -> None:
     assert "Not the same for all" not in text
     rows[0]["budget"][2] = "max_steps 6"
     assert "- Not the same for all: max_steps 6, max_steps 5.\n" in markdown(comparison, rows, [])
-    assert "same images" not in text
+    assert "hash of the images" not in text
     rows[1]["reference"]["images"] = "def"
-    unlike = "the same images**: def (8 of val) for vq (seed 1); abc (8 of val) for the rest.\n"
+    unlike = (
+        "- **The hash of the images differs**: def (8 of val) for vq (seed 1); abc (8 of val) for the rest."
+    )
     assert unlike in markdown(comparison, rows, [])
 
 

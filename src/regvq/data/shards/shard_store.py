@@ -43,29 +43,16 @@ class ShardStore:
     def __len__(self) -> int:
         return len(self.addresses)
 
-    def counts(self) -> list[int]:
-        """Samples of every shard; what was counted once is looked up.
+    def inventory(self) -> tuple[list[int], str]:
+        """Samples of every shard, and a mark; what was counted once is looked up.
 
+        The mark changes with the names and sizes of the files in the shards, not with where these lie.
         Ranks share the counting of shards that lie elsewhere, so that each is fetched once for it; all of
         them ask together.
 
         Raises:
             RegvqError: a shard cannot be read.
         """
-        return [samples for samples, _ in self._counted()]
-
-    def mark(self) -> str:
-        """Changes with the names and sizes of the files in the shards, not with where these lie.
-
-        All ranks ask together, as for the counts.
-
-        Raises:
-            RegvqError: a shard that was not counted yet cannot be read.
-        """
-        return _hash("".join(listing for _, listing in self._counted()))
-
-    def _counted(self) -> list[tuple[int, str]]:
-        """Number of samples and hash of the files of every shard."""
         known = _read_counts(self._counts_path)
         states = [self._state(address) for address in self.addresses]
         missing = [number for number, state in enumerate(states) if state not in known]
@@ -89,7 +76,8 @@ class ShardStore:
         if missing:
             content = json.dumps({state: known[state] for state in dict.fromkeys(states)}, indent=1)
             write_bytes(self._counts_path, content.encode())
-        return [known[state] for state in states]
+        found = [known[state] for state in states]
+        return [count for count, _ in found], _hash("".join(listing for _, listing in found))
 
     def open(self, number: int) -> TarSamples:
         """The samples of a shard.

@@ -132,8 +132,8 @@ class ShardRecords(RecordSource):
         self.store = store
         self.fields = fields
         self.mixed = mixed
-        # Both here, where all ranks are: they ask one another.
-        self.counts, self._mark = store.counts(), store.mark()
+        # Here, where all ranks are: they ask one another.
+        self.counts, self._mark = store.inventory()
         self._ends = list(itertools.accumulate(self.counts))
 
     def __len__(self) -> int:

@@ -178,7 +178,7 @@ def _facts(rows: Sequence[Row]) -> list[str]:
 
 
 def _unlike_references(rows: Sequence[Row]) -> list[str]:
-    """Which rows were measured against other images than most, by the images' hash."""
+    """Which rows were measured against images of another hash than most."""
     measured: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         source = row["reference"]
@@ -193,7 +193,7 @@ def _unlike_references(rows: Sequence[Row]) -> list[str]:
     for told, those in measured.items():
         names = [f"{name} (seed {', '.join(seeds)})" for name, seeds in those.items()]
         others += [f"{told} for {', '.join(names)}"] if told != most else []
-    return [f"- **Not measured against the same images**: {'; '.join(others)}; {most} for the rest."]
+    return [f"- **The hash of the images differs**: {'; '.join(others)}; {most} for the rest."]
 
 
 def _is_of_all(item: str) -> bool:
