@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
     **os.environ,
     "OMP_NUM_THREADS": "1",
+    "PYTHONFAULTHANDLER": "1",  # where it was, should a process crash
     "GLOO_SOCKET_IFNAME": "lo",
     # Each start of the processes has a meeting place of its own (docs/scaling.md).
     "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
@@ -78,9 +80,18 @@ def start(arguments: list[str], ranks: int) -> subprocess.CompletedProcess[str]:
     )
 
 
-def run(arguments: list[str], ranks: int) -> None:
-    """``start``, for what must not fail."""
+def run(arguments: list[str], ranks: int, output: Path) -> None:
+    """``start``, for what must not fail; ``output`` is the folder that it writes.
+
+    Once in some hundred runs torch 2.14 frees a block twice in a thread of gloo's ("pt_gloo_runloop",
+    ``_int_free``), and the process dies of it, whatever it does. That is tried again, once and aloud: what
+    crashes by our doing crashes again.
+    """
     done = start(arguments, ranks)
+    if ranks > 1 and "Signal 11 (SIGSEGV)" in done.stderr:
+        warnings.warn(f"a process crashed and is tried again: {done.stderr[:3000]}", stacklevel=2)
+        shutil.rmtree(output)
+        done = start(arguments, ranks)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -100,9 +111,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "tokenizer.yaml").write_text(yaml.safe_dump(TOKENIZER))
     command = ["-m", "regvq", "fit-tokenizer", "--config", str(folder / "tokenizer.yaml")]
-    run([*command, "--data.batch_size=8", "--output", str(folder / "one")], ranks=1)
+    one, two = folder / "one", folder / "two"
+    run([*command, "--data.batch_size=8", "--output", str(one)], ranks=1, output=one)
     command = ["--standalone", "--nproc-per-node=2", *command, "--data.batch_size=4", *RANKS]
-    run([*command, "--output", str(folder / "two")], ranks=2)
+    run([*command, "--output", str(two)], ranks=2, output=two)
     return folder
 
 
@@ -150,9 +162,9 @@ def test_two_ranks_learn_the_same_generator(kind: str, runs: Path) -> None:
     command = ["-m", "regvq", "fit-generator", "--config", str(runs / f"{kind}.yaml")]
     command += ["--config", "condition/none", f"--model.tokenizer={runs / 'one' / 'tokenizer'}"]
     alone, shared = runs / f"{kind}-alone", runs / f"{kind}-shared"
-    run([*command, "--data.batch_size=8", "--output", str(alone)], ranks=1)
+    run([*command, "--data.batch_size=8", "--output", str(alone)], ranks=1, output=alone)
     command = ["--standalone", "--nproc-per-node=2", *command, "--data.batch_size=4", *RANKS]
-    run([*command, "--output", str(shared)], ranks=2)
+    run([*command, "--output", str(shared)], ranks=2, output=shared)
     # What is validated on is dealt out one by one, so its times and noise do fall on other images.
     validated = ("val/bits_per_token",) if kind == "autoregressive" else ()
     for column in ("train/loss", *validated):

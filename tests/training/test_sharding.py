@@ -40,7 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All trainings, split up between two processes, some as ``ddp-…``, and as ``reference-…`` on one."""
     folder = tmp_path_factory.mktemp("sharding")
     command = ["--standalone", "--nproc-per-node=2", "-m", "tests.support.split_trainings", str(folder)]
-    run(command, ranks=2)
+    run(command, ranks=2, output=folder)
     for name in TRAININGS:
         train(name, folder / f"reference-{name}", batch_size=8)
     return folder
