@@ -3,7 +3,9 @@
 import itertools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -32,6 +34,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that there are several, the last of each kind not full."""
     monkeypatch.setattr(tiles, "_ENTRIES", {"cpu": 16 * N, "cuda": 16 * N})
     monkeypatch.setattr(tiles, "_FEWEST_ROWS", 16)
+    monkeypatch.setattr(tiles, "_BLOCK", 8)
 
 
 def case(
@@ -149,6 +152,22 @@ def test_any_number_of_tokens(tokens: int) -> None:
     assert torch.equal(best_codes(scores), scores.logits().argmax(1))
 
 
-def test_of_equal_logits_the_first_is_taken() -> None:
-    scores = Scores(torch.randn(20, D), torch.ones(N, D))
-    assert not best_codes(scores).any()
+@pytest.mark.parametrize("codes", [N, N + 1])  # in whole blocks, and not
+def test_of_equal_logits_the_first_is_taken(codes: int) -> None:
+    assert not best_codes(Scores(torch.randn(20, D), torch.ones(codes, D))).any()
+    torch.manual_seed(0)
+    few_values = Scores(torch.randint(3, (200, 2)).float(), torch.randint(3, (codes, 2)).float())
+    assert best_codes(few_values).tolist() == few_values.logits().numpy().argmax(1).tolist()
+
+
+@pytest.mark.parametrize("word", [0, 2**31 - 1, 2**31, 2**32 - 1])
+def test_all_noise_is_finite(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the generator gives, u stays between 0 and 1, and -log(-log(u)) within -2.8 and 16."""
+    drawn = np.full(4, word | word << 32, dtype=np.uint64)
+    monkeypatch.setattr(
+        np.random, "SFC64", lambda seed: SimpleNamespace(random_raw=lambda count: drawn[:count])
+    )
+    noise = GumbelNoise(torch.ones(1, dtype=torch.bool), 1, seed=0)
+    made = noise.add_to(torch.zeros(1, 7), slice(0, 1), torch.empty(1, 7))
+    assert made.isfinite().all()
+    assert -2.8 < made.min() <= made.max() < 16

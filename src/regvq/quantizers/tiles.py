@@ -8,9 +8,10 @@ with the codes, but not with their product. On a GPU the kernels of ``triton_til
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -24,6 +25,9 @@ _MANY_ENTRIES = 2**26
 """On other devices a tile has to keep many cores busy."""
 _FEWEST_ROWS = 64
 """Of a tile: with fewer the weights are read too often for what is done with them."""
+
+_BLOCK = 64
+"""Entries of a row that are looked at together for the largest."""
 
 _DEEPEST = 60.0
 """Below its row's largest a logit makes no difference (e^-60 is 1e-26), but a softmax of numbers too small
@@ -65,10 +69,7 @@ class GumbelNoise:
 
     def add_to(self, logits: Tensor, tile: slice, scratch: Tensor) -> Tensor:
         """Adds the noise of a tile in place, with ``scratch`` of its shape as room to work in."""
-        generator = torch.Generator(logits.device).manual_seed(self.seed + tile.start)
-        # -log(-log(u)); the bounds keep u = 0 and u = 1, which would be infinite, out.
-        uniform = scratch.uniform_(1e-20, 1 - 1e-7, generator=generator)
-        return logits.sub_(uniform.log_().neg_().log_(), alpha=self.scale)
+        return logits.add_(_gumbel_(scratch, self.seed + tile.start), alpha=self.scale)
 
 
 @torch.no_grad()
@@ -91,9 +92,9 @@ def choose(scores: Scores, noise: GumbelNoise | None = None) -> tuple[Tensor, Te
     best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
     codes = torch.empty_like(best)
     for tile, logits, scratch in _logit_tiles(latents, scores.weight, scores.bias, sampled):
-        best[tile] = codes[tile] = logits.max(1).indices  # many times faster than argmax on a CPU
+        best[tile] = codes[tile] = _first_largest(logits)
         if noise is not None and tile.stop <= sampled:
-            codes[tile] = noise.add_to(logits, tile, scratch).max(1).indices
+            codes[tile] = _first_largest(noise.add_to(logits, tile, scratch))
     return _restored(best, order), _restored(codes, order)
 
 
@@ -156,16 +157,17 @@ class _SoftGradients(torch.autograd.Function):
             given = ctx.needs_input_grad[1], ctx.needs_input_grad[2]
             return *kernels.soft_gradients(*tensors, ctx.noise, ctx.temperature, *given), *(None,) * 4
         noise, order, sampled = ctx.noise, *_order(ctx.noise)
-        latents = latents[order]
+        # The temperature divides what the logits are made of, which is less than they are.
+        sharpness = 1 / ctx.temperature
+        latents, bias = latents[order] * sharpness, None if bias is None else bias * sharpness
+        noise = None if noise is None else replace(noise, scale=noise.scale * sharpness)
         d_means = None if d_means is None else d_means[order]
         d_latents = torch.empty_like(latents)
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        d_bias = torch.zeros_like(bias) if ctx.needs_input_grad[2] else None
+        d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
         for tile, logits, scratch in _logit_tiles(latents, weight, bias, sampled):
             if noise is not None and tile.stop <= sampled:
                 noise.add_to(logits, tile, scratch)
-            if ctx.temperature != 1:
-                logits /= ctx.temperature
             lowest = logits.amax(1, keepdim=True) - _DEEPEST
             posterior = torch.softmax(torch.maximum(logits, lowest, out=logits), 1, out=logits)
             if d_means is None:
@@ -175,14 +177,44 @@ class _SoftGradients(torch.autograd.Function):
                 mean = torch.linalg.vecdot(posterior, pull)
             # d_logits, in the room of the posterior
             d_logits = posterior.mul_(torch.sub(pull, mean[:, None], out=scratch))
-            if ctx.temperature != 1:
-                d_logits /= ctx.temperature
             torch.mm(d_logits, weight, out=d_latents[tile])
             if d_weight is not None:
                 d_weight.addmm_(d_logits.T, latents[tile])
             if d_bias is not None:
                 d_bias += d_logits.sum(0)
+        d_latents *= sharpness
+        if d_bias is not None:
+            d_bias *= sharpness
         return _restored(d_latents, order), d_weight, d_bias, None, None, None, None
+
+
+def _gumbel_(room: Tensor, seed: int) -> Tensor:
+    """Fills ``room`` with Gumbel noise, ``-log(-log(u))``, all of it finite, and returns it."""
+    if room.device.type != "cpu":
+        generator = torch.Generator(room.device).manual_seed(seed)
+        # The bounds keep u = 0 and u = 1, which would be infinite, out.
+        return room.uniform_(1e-20, 1 - 1e-7, generator=generator).log_().neg_().log_().neg_()
+    # NumPy's generator makes 64 bits at a time and its logarithm is vectorized: together 2.5 times faster.
+    bits = np.random.SFC64(seed).random_raw(-(-room.numel() // 2)).view(np.int32)
+    integers = torch.from_numpy(bits)[: room.numel()].view_as(room)
+    # From -2^31 up to 2^31, which float32 rounds to: u lies from 2^-23 to 1 - 2^-23.
+    values = room.copy_(integers).mul_(2.0**-32 * (1 - 2.0**-22)).add_(0.5).numpy()
+    np.log(values, out=values)
+    np.negative(values, out=values)
+    np.log(values, out=values)
+    return room.neg_()
+
+
+def _first_largest(logits: Tensor) -> Tensor:
+    """Where in its row the largest entry is, the first where several are: ``[M]`` int64."""
+    tokens, codes = logits.shape
+    if logits.device.type != "cpu" or codes % _BLOCK:
+        return logits.max(1).indices  # many times faster than argmax on a CPU
+    # A CPU finds maxima of blocks five times faster than places, and then there are few entries left.
+    blocks = logits.view(tokens, -1, _BLOCK)
+    block = blocks.amax(2).max(1).indices
+    within = blocks[torch.arange(tokens), block].max(1).indices
+    return block * _BLOCK + within
 
 
 def _contiguous(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
