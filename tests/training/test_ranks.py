@@ -83,9 +83,9 @@ def start(arguments: list[str], ranks: int) -> subprocess.CompletedProcess[str]:
 def run(arguments: list[str], ranks: int, output: Path) -> None:
     """``start``, for what must not fail; ``output`` is the folder that it writes.
 
-    Once in some hundred runs torch 2.14 frees a block twice in a thread of gloo's ("pt_gloo_runloop",
-    ``_int_free``), and the process dies of it, whatever it does. That is tried again, once and aloud: what
-    crashes by our doing crashes again.
+    Under torch 2.14 a process was seen to crash in a thread of gloo's ("pt_gloo_runloop", glibc's
+    ``_int_free``), once in about a hundred runs and never again when looked for. That is tried again, once
+    and aloud: what crashes by our doing crashes again.
     """
     done = start(arguments, ranks)
     if ranks > 1 and "Signal 11 (SIGSEGV)" in done.stderr:
