@@ -15,7 +15,7 @@ from regvq.losses import AdversarialLoss, Objective
 from regvq.nets import IdentityBackbone, PatchDiscriminator
 from regvq.quantizers import Quantizer, RegularizedVectorQuantizer
 from regvq.tokenizers import ImageTokenizer
-from regvq.training import TokenizerTraining
+from regvq.training import ModelTraining, TokenizerTraining
 
 
 class Noise(Dataset[dict[str, Tensor]]):
@@ -43,15 +43,12 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.train.append(self._values(trainer, "train/"))
+        assert isinstance(pl_module, ModelTraining)
+        self.train.append({f"train/{name}": float(value) for name, value in pl_module.values.items()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.val.append(self._values(trainer, "val/"))
-
-    @staticmethod
-    def _values(trainer: Trainer, prefix: str) -> dict[str, float]:
         metrics = trainer.callback_metrics
-        return {name: float(value) for name, value in metrics.items() if name.startswith(prefix)}
+        self.val.append({name: float(value) for name, value in metrics.items() if name.startswith("val/")})
 
 
 def tiny_data(batch_size: int = 4) -> ImageDataModule:

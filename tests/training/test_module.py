@@ -1,5 +1,6 @@
 """What a training minimises, clips and reports."""
 
+import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,30 @@ def test_the_loss_is_the_sum_of_the_logged_terms(
     }
     assert values["train/loss"] == pytest.approx(sum(values[f"train/{name}"] for name in training.terms))
     assert {"train/usage", "train/perplexity", "train/prior_kl"} <= set(values)
+
+
+class Stop(Callback):
+    """Lets a training end after its third step, as a limit of time does."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        trainer.should_stop = trainer.global_step == 3
+
+
+@pytest.mark.parametrize(("every", "steps"), [(2, [2, 3]), (1, [1, 2, 3]), (10, [3]), (0, [])])
+def test_written_are_the_figures_of_the_very_step(
+    every: int, steps: list[int], make_training: Make, data: ImageDataModule, output: Path, recorder: Any
+) -> None:
+    record = recorder()
+    options = {"accelerator": "cpu", "max_steps": 8, "limit_val_batches": 0, "log_every_n_steps": every}
+    fit(make_training(), data, output, callbacks=[record, Stop()], **options)
+    rows = [
+        {name: float(value) for name, value in row.items() if name.startswith("train/")}
+        for path in output.glob("logs/version_*/metrics.csv")
+        for row in csv.DictReader(path.read_text().splitlines())
+    ]
+    assert rows == [pytest.approx(record.train[step - 1]) for step in steps]
 
 
 def test_each_side_is_clipped_by_its_own_norm(make_training: Make) -> None:

@@ -137,10 +137,7 @@ class GeneratorTraining(ModelTraining):
         codes = self.codes(batch)
         with self.as_compiled():
             loss = self.model.loss(codes, batch["condition"])
-        self.count_batch(loss.terms)
-        total: Tensor = loss.total
-        self.log_step(total, {**self.terms, **loss.stats}, len(codes))
-        return total
+        return self.finish_batch(loss)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         codes, ids = self.codes(batch), batch["condition"]

@@ -113,10 +113,7 @@ class TokenizerTraining(ModelTraining):
         with self.as_compiled():
             output = self.model(images)
             loss = self.objective(images, output, self.global_step, last_layer)
-        self.count_batch(loss.terms)
-        total: Tensor = loss.total
-        self.log_step(total, {**self.terms, **loss.stats, **output.quantizer.stats}, len(images))
-        return total
+        return self.finish_batch(loss, output.quantizer.stats)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Before the adversary's start the optimizer passes the discriminator over.

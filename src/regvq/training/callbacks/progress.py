@@ -92,10 +92,12 @@ class Progress(ProgressBar):
         assert isinstance(pl_module, ModelTraining)
         now = time.monotonic()
         speed = self._images / max(now - self._since, 1e-9)
+        last = {f"train/{name}": value for name, value in pl_module.values.items()}
+        known = {**trainer.callback_metrics, **last}
         figures = [
-            f"{name} {form.format(float(trainer.callback_metrics[key]))}"
+            f"{name} {form.format(float(known[key]))}"
             for key, (name, form) in pl_module.shown.items()
-            if key in trainer.callback_metrics
+            if key in known
         ]
         if self._images:
             figures.append(f"{speed:.0f} images/s")
