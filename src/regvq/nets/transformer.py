@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer
 
 from regvq.errors import RegvqError
+from regvq.nets.attention import ATTENTION
 
 TransformerBlock = LlamaDecoderLayer
 """The class of a transformer's blocks."""
@@ -90,4 +91,5 @@ def _config(size: TransformerSize, vocabulary: int, length: int) -> LlamaConfig:
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=None,
+        attn_implementation=ATTENTION,  # type: ignore[call-arg]  # a key of every configuration's
     )
