@@ -8,11 +8,13 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch._dynamo.utils import counters
 from torch.distributed.fsdp import FSDPModule
 
 from regvq import ranks
@@ -63,40 +65,49 @@ def _of_an_adversary() -> Objective:
     return Objective(adversarial=AdversarialLoss(critic, start=1))
 
 
-def _tokenizer(quantizer: Callable[[], Quantizer], objective: Callable[[], Objective]) -> ModelTraining:
+def _tokenizer(
+    quantizer: Callable[[], Quantizer], objective: Callable[[], Objective], compile: bool
+) -> ModelTraining:
     torch.manual_seed(0)
     backbone = VQGANBackbone((8, 16), 1, 8, norm_groups=4, shortcut=True)
     tokenizer = ImageTokenizer(backbone, quantizer())
-    return TokenizerTraining(tokenizer, objective(), ema_decay=0.9)
+    return TokenizerTraining(tokenizer, objective(), ema_decay=0.9, compile=compile)
 
 
-def _generator(
-    kind: type[Generator] = AutoregressiveGenerator, muon: MuonOptions | None = None
-) -> ModelTraining:
+def _generator(kind: type[Generator], muon: MuonOptions | None, compile: bool) -> ModelTraining:
     torch.manual_seed(0)
     tokenizer = ImageTokenizer(IdentityBackbone(4), VectorQuantizer(32, 8, init="normal"))
     source = TokenSource(32, (4, 4), tokenizer.fingerprint())
     options: dict[str, int] = {"dim": 16, "layers": 2, "heads": 2, "hidden": 32}
     generator = kind(NoCondition(), source, **options)
-    return GeneratorTraining(generator, tokenizer, learning_rate=1e-2, ema_decay=0.9, muon=muon)
+    return GeneratorTraining(
+        generator, tokenizer, learning_rate=1e-2, ema_decay=0.9, muon=muon, compile=compile
+    )
 
 
-TRAININGS: dict[str, Callable[[], ModelTraining]] = {
-    "regvq": lambda: _tokenizer(_regvq, Objective),
-    "adversary": lambda: _tokenizer(_regvq, _of_an_adversary),
-    "gradient-codebook": lambda: _tokenizer(lambda: VectorQuantizer(32, 8, init="data"), Objective),
-    "contrastive": lambda: _tokenizer(lambda: PlacedMask(32, 8), _of_features),
-    "adamw": lambda: _generator(),
-    "muon": lambda: _generator(muon=MuonOptions()),
-    "diffusion": lambda: _generator(PlacedChance),
+TRAININGS: dict[str, Callable[[bool], ModelTraining]] = {
+    "regvq": partial(_tokenizer, _regvq, Objective),
+    "adversary": partial(_tokenizer, _regvq, _of_an_adversary),
+    "gradient-codebook": partial(_tokenizer, lambda: VectorQuantizer(32, 8, init="data"), Objective),
+    "contrastive": partial(_tokenizer, lambda: PlacedMask(32, 8), _of_features),
+    "adamw": partial(_generator, AutoregressiveGenerator, None),
+    "muon": partial(_generator, AutoregressiveGenerator, MuonOptions()),
+    "diffusion": partial(_generator, PlacedChance, None),
 }
-UNDER_DDP = ("adversary", "contrastive")
-"""Trainings that are not split up as well."""
+UNDER_DDP = {
+    "ddp-adversary": ("adversary", False),
+    "ddp-contrastive": ("contrastive", False),
+    "ddp-compiled-adversary": ("adversary", True),
+    "ddp-compiled-adamw": ("adamw", True),
+}
+"""Trainings that are not split up as well: which one, and whether it is compiled."""
 
 
-def train(name: str, output: Path, batch_size: int, **options: Any) -> tuple[ModelTraining, Any]:
+def train(
+    name: str, output: Path, batch_size: int, compile: bool = False, **options: Any
+) -> tuple[ModelTraining, Any]:
     """One of the trainings, and the model that it returns."""
-    training = TRAININGS[name]()
+    training = TRAININGS[name](compile)
     # Nine images: dealt out to two ranks in fours, one of them would have a batch more.
     data = ImageDataModule(ScenesData(16, 64, 9), batch_size, val_batch_size=4)
     return training, fit(training, data, output, **{**OPTIONS, **options})
@@ -123,8 +134,10 @@ def _split_up(folder: Path) -> None:
             "all": sum(value.numel() for value in training.parameters()),
             "split": [one for one, module in training.named_modules() if isinstance(module, FSDPModule)],
         }
-    for name in UNDER_DDP:
-        train(name, folder / f"ddp-{name}", **{**shared, "strategy": "ddp"})
+    for run, (name, compiled) in UNDER_DDP.items():
+        graphs = counters["stats"]["unique_graphs"]
+        train(name, folder / run, compile=compiled, **{**shared, "strategy": "ddp"})
+        facts[run] = {"graphs": counters["stats"]["unique_graphs"] - graphs}
     for name, strategy in (("adversary", "sharded"), ("muon", "sharded"), ("muon", "ddp")):
         again = folder / f"{name}-again-{strategy}"
         if ranks.rank() == 0:

@@ -55,14 +55,21 @@ def facts(runs: Path, rank: int) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("run", [*TRAININGS, *(f"ddp-{name}" for name in UNDER_DDP)])
+@pytest.mark.parametrize("run", [*TRAININGS, *UNDER_DDP])
 def test_the_loss_curve_is_that_of_the_joined_batch(run: str, runs: Path) -> None:
-    name = run.removeprefix("ddp-")
+    name, _ = UNDER_DDP.get(run, (run, False))
     columns = {"train/loss": STEPS, **LOGGED.get(name, VALIDATED[STAGE[name]])}
     for column, steps in columns.items():
         one, two = logged(runs / f"reference-{name}", column), logged(runs / run, column)
         assert len(one) == steps
         assert two == pytest.approx(one, rel=LOSS[name]), column
+
+
+@pytest.mark.parametrize("run", UNDER_DDP)
+def test_what_is_compiled_is(run: str, runs: Path) -> None:
+    _, compiled = UNDER_DDP[run]
+    for rank in range(2):
+        assert (facts(runs, rank)[run]["graphs"] > 0) == compiled
 
 
 @pytest.mark.parametrize("name", TRAININGS)

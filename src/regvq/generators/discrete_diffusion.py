@@ -29,6 +29,24 @@ PARALLEL_STEPS = 12
 _CHOICE_NOISE = 4.5  # MaskGIT's choice temperature
 
 
+class DiffusionBound(nn.Module):
+    """The term of the variational bound at the times that were drawn: a module, which can be compiled."""
+
+    def forward(
+        self, x_0: Tensor, x_t: Tensor, logits: Tensor, schedule: DiffusionSchedule, t: Tensor
+    ) -> Tensor:
+        """The mean of ``bound_term`` over batch and places: a float32 scalar.
+
+        Args:
+            x_0: clean codes, ``[B, L]``.
+            x_t: states, ``[B, L]``.
+            logits: of the clean codes, ``[B, L, N]`` float32.
+            schedule: the transitions.
+            t: ``[B]``, from 1.
+        """
+        return bound_term(x_0, x_t, logits.softmax(-1), schedule, t).mean()
+
+
 class DiscreteDiffusionGenerator(Generator):
     """A chain that masks and replaces codes, and a transformer that undoes it.
 
@@ -79,6 +97,7 @@ class DiscreteDiffusionGenerator(Generator):
             raise RegvqError(f"transition must be mask_and_replace or absorbing, not {transition!r}")
         make = absorbing if transition == "absorbing" else mask_and_replace
         self._schedule = make(steps, source.codebook_size)
+        self.bound = DiffusionBound()
         self.auxiliary_weight = auxiliary_weight
         size = TransformerSize(dim, layers, heads, hidden)
         self.network = bidirectional_transformer(
@@ -143,9 +162,7 @@ class DiscreteDiffusionGenerator(Generator):
         logits = self.logits(self._partly_replaced(x_t), t, condition).float()
         with torch.autocast(codes.device.type, enabled=False):
             # One time of T stands for all of them.
-            bound = (
-                self.schedule.steps * bound_term(codes, x_t, logits.softmax(-1), self.schedule, t).mean()
-            )
+            bound = self.schedule.steps * self.bound(codes, x_t, logits, self.schedule, t)
             cross_entropy = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
         auxiliary = self.auxiliary_weight * cross_entropy
         return LossOutput(

@@ -65,7 +65,8 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings(
             "ignore",
-            message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec|Dynamo dete).*",
+            message=".*(LightningCLI's args|eval mode|num_workers|logging interval|LeafSpec|Dynamo dete|"
+            "_prims_common).*",
         )
         try:
             yield
