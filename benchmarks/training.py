@@ -4,7 +4,8 @@
 
 The contestants are what ``regvq fit-tokenizer`` and ``regvq fit-generator`` build from shipped
 configurations: the same model eager and compiled (``model.compile``), in float32 and under bfloat16's
-autocast (``trainer.precision``), with channels first and last (``model.channels_last``). They take turns;
+autocast (``trainer.precision``), with channels first and last (``model.channels_last``). They take turns,
+a quarter of an hour on two cores and as long again to compile where that was not done before;
 a turn is a ``Trainer.fit`` of a few steps with the callbacks that decide what a step does (seeds, the look
 for NaN), without files. The clock runs from the end of the first steps, in which compilation and the
 loader's start fall, to the end of the last: data, forward, backward, clipping and optimizer are in it. The
@@ -20,8 +21,8 @@ Each step is held against ``regvq.evaluation.cost``: its time against FLOPs over
 speed of one large product in that precision, its peak against the memory. Both are judged by a factor in
 either direction, see ``cost_check.py``. That tells how far to trust the model; it is no bar.
 
-With ``--quick`` networks and images are the smallest that have every part, stage 1 is not compiled, only
-one generator takes part, and no bar is judged: it shows that the benchmark runs. torch keeps what it
+With ``--quick`` networks and images are the smallest that have every part, stage 1 is not compiled, one
+model of each stage takes part, and no bar is judged: it shows that the benchmark runs. torch keeps what it
 compiled on disk: the first run takes longer. The exit status is 1 where a bar is missed.
 """
 
@@ -34,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo.config
 import torch._inductor.config
 
 from cost_check import show_checks
@@ -92,7 +94,7 @@ def bars(rows: Sequence[Row], device: str) -> list[Bar]:
     speed = {(row["model"], row["way"]): row["per_second"] for row in rows}
     found = []
     for name, unit in dict.fromkeys((row["model"], row["unit"]) for row in rows):
-        fast = FAST["tokenizer" if unit == "images" else "generator"]
+        fast = FAST[device]["tokenizer" if unit == "images" else "generator"]
         gain = speed[name, str(fast)] / speed[name, str(EAGER)]
         found.append(Bar(f"{name}: {fast} over {EAGER}", gain, BOUND[device], at_most=False))
     return found
@@ -110,9 +112,9 @@ def show(rows: Sequence[Row]) -> None:
         )
 
 
-def parts_of(contestants: dict[Way, Contestant], stage: str, rounds: int) -> dict[str, dict[str, float]]:
+def parts_of(contestants: dict[Way, Contestant], fast: Way, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of each part of a step, for the ways that the bars compare."""
-    judged = (EAGER, FAST[stage])
+    judged = (EAGER, fast)
     return {str(way): parts_of_a_step(one, rounds) for way, one in contestants.items() if way in judged}
 
 
@@ -132,7 +134,7 @@ def main() -> int:
         "--quick",
         action="store_true",
         help="smallest networks, few turns: under 45 s on two cores. Left out: stage 1 compiled, the "
-        "second generator, the bars",
+        "second model of each stage, the bars",
     )
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--device", type=usable_device, choices=sorted(SETTINGS), default="cpu")
@@ -140,36 +142,35 @@ def main() -> int:
     device, quick = arguments.device, arguments.quick
     setting, facts = quickened(SETTINGS[device]) if quick else SETTINGS[device], machine(device)
     rounds = setting.rounds
+    # All ways are kept in one process, each with its compiled code.
+    torch._dynamo.config.recompile_limit = 64
     if quick:
         # Takes the processor's word for what it can do: to try it out takes as long as a few kernels.
         torch._inductor.config.cpp.vec_isa_ok = True
     print(", ".join(f"{key} {value}" for key, value in facts.items()))
     print(f"{'model':<22}{'way':<32}{'ms a step':>10}{'+-':>8}{'per second':>12}{'gain':>9}{'peak MB':>10}")
     rows: list[Row] = []
+    ceilings = dict.fromkeys((FP32, BF16), 0.0)
     with tempfile.TemporaryDirectory() as place, quiet():
-        folder = Path(place)
-        first = {
-            way: tokenizer_contestant(way, setting, device, folder) for way in ways("tokenizer", quick)
+        folder, parts = Path(place), {}
+        stages = {
+            "tokenizer": ("images", setting.tokenizers, tokenizer_contestant),
+            "generator": ("tokens", setting.generators, generator_contestant),
         }
-        rows += measure(first, "tokenizer", "images", rounds)
-        show(rows)
-        parts = {"tokenizer": parts_of(first, "tokenizer", 2 * rounds)}
-        del first
-        for name in setting.generators:
-            second = {
-                way: generator_contestant(name, way, setting, device, folder)
-                for way in ways("generator", quick)
-            }
-            measured = measure(second, name, "tokens", rounds)
-            show(measured)
-            rows += measured
-            parts[name] = parts_of(second, "generator", 2 * rounds)
+        for stage, (unit, models, contestant) in stages.items():
+            for name in models:
+                contestants = {
+                    way: contestant(name, way, setting, device, folder) for way in ways(stage, quick)
+                }
+                measured = measure(contestants, name, unit, rounds)
+                show(measured)
+                rows += measured
+                parts[name] = parts_of(contestants, FAST[device][stage], 2 * rounds)
+                # The highest of several: a busy neighbour may halve one.
+                for precision, dtype in ((FP32, torch.float32), (BF16, torch.bfloat16)):
+                    ceilings[precision] = max(ceilings[precision], product_rate(dtype, device, rounds))
     for model, measured_parts in parts.items():
         show_parts(model, measured_parts)
-    ceilings = {
-        FP32: product_rate(torch.float32, device, rounds),
-        BF16: product_rate(torch.bfloat16, device, rounds),
-    }
     judged = [] if quick else bars(rows, device)
     show_checks({"rows": rows, "ceilings": ceilings})
     return finish(arguments.json, judged, machine=facts, rows=rows, parts=parts, ceilings=ceilings)

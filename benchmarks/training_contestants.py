@@ -90,9 +90,9 @@ class Contestant:
         return None if extra is None else there + extra
 
 
-def tokenizer_contestant(way: Way, setting: Setting, device: str, folder: Path) -> Contestant:
+def tokenizer_contestant(name: str, way: Way, setting: Setting, device: str, folder: Path) -> Contestant:
     """Stage 1, with an adversary from the first step on."""
-    arguments = [*setting.tokenizer, *setting.objective, *arguments_of(way, "tokenizer")]
+    arguments = [*setting.tokenizers[name], *setting.objective, *arguments_of(way, "tokenizer")]
     if setting.vgg:
         weights = folder / "vgg19.safetensors"
         if not weights.is_file():

@@ -16,6 +16,7 @@ from training_settings import SETTINGS, quickened
 from training_ways import BF16, EAGER, FAST, FP32, Way, arguments_of, ways
 
 QUICK = quickened(SETTINGS["cpu"])
+TINY = "tokenizer, tiny"
 
 
 def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_a_cut_step_has_the_gradients_of_the_whole_one(tmp_path: Path) -> None:
     gradients = []
     for cut in (False, True):
         with quiet():
-            training = tokenizer_contestant(EAGER, SETTINGS["cpu"], "cpu", tmp_path).training.train()
+            training = tokenizer_contestant(TINY, EAGER, SETTINGS["cpu"], "cpu", tmp_path).training.train()
         torch.manual_seed(0)
         if cut:
             cut_tokenizer_step(training, images, FP32, lambda part: None)
@@ -69,7 +70,7 @@ def require_alike(whole: dict[str, torch.Tensor | None], cut: dict[str, torch.Te
 
 def test_every_part_is_timed(tmp_path: Path) -> None:
     with quiet():
-        first = tokenizer_contestant(EAGER, QUICK, "cpu", tmp_path)
+        first = tokenizer_contestant(TINY, EAGER, QUICK, "cpu", tmp_path)
         second = generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)
     for one in (first, second):
         parts = parts_of_a_step(one, 1)
@@ -80,7 +81,7 @@ def test_every_part_is_timed(tmp_path: Path) -> None:
 def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path) -> None:
     with quiet():
         half = Way(False, BF16, True)
-        first = {half: tokenizer_contestant(half, QUICK, "cpu", tmp_path)}
+        first = {half: tokenizer_contestant(TINY, half, QUICK, "cpu", tmp_path)}
         second = {EAGER: generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)}
         assert (first[half].precision, first[half].clip) == (BF16, 1.0)
         rows = [*measure(first, "a", "images", 2), *measure(second, "b", "tokens", 2)]
@@ -95,24 +96,26 @@ def test_a_contestant_is_what_the_command_line_builds_and_trains(tmp_path: Path)
         assert row["expected_bytes"] > 4 * weights
 
 
-@pytest.mark.parametrize("stage", FAST)
-def test_what_the_bars_judge_takes_part(stage: str) -> None:
+@pytest.mark.parametrize("device", FAST)
+@pytest.mark.parametrize("stage", ["tokenizer", "generator"])
+def test_what_the_bars_judge_takes_part(stage: str, device: str) -> None:
     taking_part = ways(stage, quick=False)
-    assert {EAGER, FAST[stage]} <= set(taking_part)
+    assert {EAGER, FAST[device][stage]} <= set(taking_part)
     assert len({str(way) for way in taking_part}) == len(taking_part)
-    assert "--model.compile=true" in arguments_of(FAST[stage], stage)
+    assert "--model.compile=true" in arguments_of(FAST[device][stage], stage)
 
 
 def test_a_quick_run_compiles_the_blocks_of_one_generator_alone() -> None:
     assert [way.compiled for way in ways("tokenizer", quick=True)] == [False]
-    assert ways("generator", quick=True) == [EAGER, FAST["generator"]]
+    assert ways("generator", quick=True) == [EAGER, FAST["cpu"]["generator"]]
     for setting in SETTINGS.values():
-        assert len(quickened(setting).generators) == 1
+        quick = quickened(setting)
+        assert len(quick.generators) == len(quick.tokenizers) == 1
 
 
 def test_the_flops_of_a_step_are_those_that_torch_counts(tmp_path: Path) -> None:
     with quiet():
-        first = tokenizer_contestant(EAGER, SETTINGS["cpu"], "cpu", tmp_path)
+        first = tokenizer_contestant(TINY, EAGER, SETTINGS["cpu"], "cpu", tmp_path)
         second = generator_contestant("autoregressive-tiny", EAGER, QUICK, "cpu", tmp_path)
     images, training = torch.rand(2, 3, 32, 32) * 2 - 1, first.training.train()
 
@@ -134,6 +137,6 @@ def test_bars_compare_the_right_rows() -> None:
         for number, way in enumerate(ways("tokenizer", quick=False))
     ]
     (bar,) = bars(rows, "cpu")
-    fast = ways("tokenizer", quick=False).index(FAST["tokenizer"])
+    fast = ways("tokenizer", quick=False).index(FAST["cpu"]["tokenizer"])
     assert bar.measured == (10 + fast) / 10
     assert (bar.bound, bar.at_most) == (1.5, False)

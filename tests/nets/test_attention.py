@@ -74,6 +74,8 @@ def test_matrices_are_for_training_in_half_precision_on_short_sequences() -> Non
     assert not written_out(call(query[:, :, -1:], key, value))
     with torch.no_grad():
         assert not written_out(call(*sides()))
+    with patch.object(attention, "_MOST_SCORES", 3 * 2 * 12 * 12 - 1):
+        assert not written_out(call(*sides()))
     with torch.autocast("cpu", torch.bfloat16):
         assert written_out(call(*sides(torch.float32)))
 

@@ -13,7 +13,9 @@ ATTENTION = "regvq"
 """The name under which transformers' configurations know ``attend``."""
 
 _MOST_PLACES = 512
-"""Places of a sequence up to which its matrix of scores, which grows with their square, is written out."""
+"""Places of a sequence up to which the matrices are faster."""
+_MOST_SCORES = 2**25
+"""Scores of a layer up to which they are written out: they stay until the backward pass."""
 
 
 def attend(
@@ -64,10 +66,12 @@ def _precision(query: Tensor) -> torch.dtype:
 
 
 def _written_out(query: Tensor, key: Tensor) -> bool:
+    batch, heads, places, _ = query.shape
     return (
         query.device.type == "cpu"
         and torch.is_grad_enabled()
-        and query.shape[2] == key.shape[2] <= _MOST_PLACES
+        and places == key.shape[2] <= _MOST_PLACES
+        and batch * heads * places**2 <= _MOST_SCORES
         and _precision(query) != torch.float32
     )
 

@@ -29,7 +29,7 @@ _PARTS = (
 """What is compiled: where nearly all of the time goes. Alike blocks of a transformer are compiled once.
 
 Left alone are the quantizers, which work tile by tile, and ``OfflineFeatures``, whose padding's gradient
-torch 2.14 compiles wrongly where channels are last, and refuses to where they are not."""
+torch 2.14 compiles wrongly where channels are last."""
 
 
 class CompiledParts:
