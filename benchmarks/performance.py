@@ -39,12 +39,14 @@ status 1.
 
 The file sets `model.compile` and `trainer.precision: bf16-mixed`. `model.compile` runs encoder,
 decoder, the pretrained feature nets, the losses between features, the discriminator, the transformers'
-blocks and the bound of the diffusion through `torch.compile` inside training steps. The first step then takes from half a minute to several minutes; torch keeps the result
-on disk for the next run. Validation, sampling, checkpoints and saved folders are what they are without
-it, and a run may be resumed with or without it. `model.channels_last` lays out images and convolutions
-with the channels last, as tensor cores like them; on a CPU it gains nothing, see below. Where Triton (on a GPU) or a C++ compiler (on a CPU) is missing, that is said and
-training goes on uncompiled. Losses differ from the plain run's by rounding: over the tiny runs of
-`tests/training/test_compilation.py` by less than 1e-4 of their value. Off unless asked for.
+blocks and the bound of the diffusion through `torch.compile` inside training steps. The first step then
+takes from half a minute to several minutes; torch keeps the result on disk for the next run.
+Validation, sampling, checkpoints and saved folders are what they are without it, and a run may be
+resumed with or without it. `model.channels_last` lays out images and convolutions with the channels
+last, as tensor cores like them; on a CPU it gains nothing, see below. Where Triton (on a GPU) or a C++
+compiler (on a CPU) is missing, that is said and training goes on uncompiled. Losses differ from the
+plain run's by rounding: over the tiny runs of `tests/training/test_compilation.py` by less than 1e-4 of
+their value. Off unless asked for.
 
 By design no training step waits for a GPU: what guards, logs and progress need is looked at every 50
 steps, or when it is shown. A test on the CPU looks for values that a whole step reads, sizes that they

@@ -134,8 +134,8 @@ class ModelTraining(LightningModule, ABC):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs the step where it is written; over several ranks the mean.
 
-        Lightning takes a third of a millisecond and more for every value that it is told, which adds up to a
-        twentieth or a tenth of a small model's step.
+        Lightning takes a third of a millisecond and more for every value that it is told, which adds up to
+        a twentieth or a tenth of a small model's step.
         """
         trainer: Any = self.trainer  # it has the attributes, its type does not say so
         every = trainer.log_every_n_steps
