@@ -41,8 +41,7 @@ def stage_one(**arguments: Any) -> TokenizerTraining:
         contrastive=ContrastiveLoss(features, weight=0.1),
         adversarial=AdversarialLoss(PatchDiscriminator(8, 1), start=1),
     )
-    # That of tests.support.split_trainings: what one compiles the other finds on disk.
-    backbone = VQGANBackbone((8, 16), 1, 8, norm_groups=4, shortcut=True)
+    backbone = VQGANBackbone([8, 8], 1, 8, 4, attention=False, shortcut=True)
     tokenizer = ImageTokenizer(backbone, RegularizedVectorQuantizer(16, 8))
     return TokenizerTraining(tokenizer, objective, ema_decay=0.9, **arguments)
 
