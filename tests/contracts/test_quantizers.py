@@ -11,12 +11,14 @@ import regvq.quantizers
 from regvq.configurable import build, describe
 from regvq.errors import RegvqError
 from regvq.quantizers import (
+    BalancedStraightThrough,
     CosineHead,
     EMACodebook,
     EuclideanHead,
     GradientCodebook,
     IdentityStraightThrough,
     LinearHead,
+    PriorBias,
     Quantizer,
     RegularizedVectorQuantizer,
     RotationStraightThrough,
@@ -29,7 +31,12 @@ SIZE, DIM = 16, 6
 GRIDS = {"1-D": (12,), "2-D": (3, 4), "3-D": (2, 3, 2)}
 HEADS = [LinearHead, CosineHead, EuclideanHead]
 CODEBOOKS = [GradientCodebook, EMACodebook]
-STRAIGHT_THROUGHS = [SoftmaxStraightThrough, IdentityStraightThrough, RotationStraightThrough]
+STRAIGHT_THROUGHS = [
+    BalancedStraightThrough,
+    SoftmaxStraightThrough,
+    IdentityStraightThrough,
+    RotationStraightThrough,
+]
 
 Make = Callable[[int, int], Quantizer]
 
@@ -37,7 +44,12 @@ Make = Callable[[int, int], Quantizer]
 def _combination(head: type, codebook: type, straight_through: type) -> Make:
     def make(size: int, dim: int) -> Quantizer:
         return RegularizedVectorQuantizer(
-            size, dim, head=head(), codebook=codebook(), straight_through=straight_through()
+            size,
+            dim,
+            prior_weight=0.1,  # what teaches a linear head
+            head=head(),
+            codebook=codebook(),
+            straight_through=straight_through(),
         )
 
     return make
@@ -58,7 +70,7 @@ VARIANTS: dict[str, Make] = (FOUND | BOUND) | {
         size, dim, posterior_momentum=0.9
     ),
     "Reg-VQ, no mask, no prior": lambda size, dim: RegularizedVectorQuantizer(
-        size, dim, mask_ratio=0.0, prior_weight=0.0
+        size, dim, mask_ratio=0.0, prior_bias=PriorBias(rate=0.0)
     ),
     **{
         f"Reg-VQ, {head.__name__}, {codebook.__name__}, {form.__name__}": _combination(head, codebook, form)

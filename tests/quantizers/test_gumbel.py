@@ -53,6 +53,7 @@ def test_the_gradient_is_that_of_the_soft_sample_at_this_steps_temperature() -> 
         torch.manual_seed(step)
         (gradient,) = torch.autograd.grad(quantizer(z).quantized, z, upstream)
         torch.manual_seed(step)
+        torch.randint(2**62, ())  # the number of the pass
         rows = z[0].T
         logits = quantizer.logits(rows)
         noisy = logits + gumbel_noise(logits)

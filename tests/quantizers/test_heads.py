@@ -4,9 +4,14 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.quantizers import CosineHead, EuclideanHead, LinearHead
+
+
+def _all(tokens: int) -> Tensor:
+    return torch.ones(tokens, dtype=torch.bool)
 
 
 def test_euclidean_has_unit_variance_before_the_first_batch() -> None:
@@ -16,9 +21,9 @@ def test_euclidean_has_unit_variance_before_the_first_batch() -> None:
 
 def test_euclidean_takes_the_mean_squared_error_and_then_follows_it() -> None:
     head = EuclideanHead(decay=0.9)
-    head.observe(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 2))
+    head.observe(torch.tensor([[2.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 2), _all(2))
     assert head.variance.item() == 2  # (4 + 0 + 0 + 4) / 4 elements: the first batch counts in full
-    head.observe(torch.ones(5, 2), torch.zeros(5, 2))
+    head.observe(torch.ones(5, 2), torch.zeros(5, 2), _all(5))
     assert head.variance.item() == pytest.approx(0.9 * 2 + 0.1 * 1)
     logits = head(torch.tensor([[3.0, 0.0]]), torch.zeros(1, 2)).logits()
     assert logits.item() == pytest.approx(-9 / (2 * 1.9))
@@ -27,9 +32,9 @@ def test_euclidean_takes_the_mean_squared_error_and_then_follows_it() -> None:
 def test_euclidean_stays_finite_where_every_latent_sits_on_its_code() -> None:
     head = EuclideanHead()
     codes = torch.randn(4, 2)
-    head.observe(codes, codes)
+    head.observe(codes, codes, _all(len(codes)))
     assert head(codes, codes).logits().isfinite().all()
-    head.observe(codes + 1e-8, codes)
+    head.observe(codes + 1e-8, codes, _all(len(codes)))
     assert head(codes + 1e-8, codes).logits().isfinite().all()
 
 

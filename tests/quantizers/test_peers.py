@@ -49,6 +49,7 @@ def test_a_training_step_is_the_library_s(make: Callable[[], Quantizer]) -> None
     output = quantizer(z)
     (output.quantized.square().sum() + output.loss).backward()
     torch.manual_seed(1)
+    torch.randint(2**62, ())  # the number of the pass
     quantized, _, *loss = twin.peer(other.transpose(1, 2))
     (quantized.square().sum() + sum(part.sum() for part in loss)).backward()
     # The adapter's value is the code itself; the library's carries the rounding of its gradient path.

@@ -19,6 +19,7 @@ from regvq.quantizers import (
     Head,
     IdentityStraightThrough,
     LinearHead,
+    PriorBias,
     RegularizedVectorQuantizer,
     SoftmaxStraightThrough,
     StraightThrough,
@@ -55,6 +56,7 @@ def _plain(
         dim,
         mask_ratio=mask_ratio,
         prior=prior or GaussianPrior(),
+        prior_bias=PriorBias(rate=0.0),
         prior_weight=prior_weight,
         temperature=temperature,
         head=head or LinearHead(3.0),
@@ -157,6 +159,12 @@ def test_the_prior_can_be_taken_out() -> None:
 # The gradients
 
 
+def _noise_of(quantizer: RegularizedVectorQuantizer) -> GumbelNoise | None:
+    """What the next training pass draws from the present random state."""
+    torch.randint(2**62, ())  # the number of the pass
+    return quantizer._noise(torch.ones(B, L, dtype=torch.bool, device=quantizer.prior_log_prob.device), 1.0)
+
+
 def _choice(quantizer: RegularizedVectorQuantizer, z: Tensor, noise: GumbelNoise | None) -> ReadableChoice:
     """What ``quantizer`` chooses for ``z`` [B, D, L], over the full matrix."""
     scores = quantizer.scores(z.transpose(1, 2).reshape(-1, z.shape[1]))
@@ -192,7 +200,7 @@ def test_softmax_gradients_equal_plain_autograd(
     z = torch.randn(B, dim, L, device=device, requires_grad=True)
     inputs = [z, *quantizer.parameters()]
     torch.manual_seed(5)
-    choice = _choice(quantizer, z, quantizer._noise(B * L, B, 1.0))
+    choice = _choice(quantizer, z, _noise_of(quantizer))
     wanted = _weighted(choice.assignment @ quantizer.codebook) + prior_weight * choice.kl
     expected = torch.autograd.grad(wanted, inputs)
     torch.manual_seed(5)
@@ -222,7 +230,7 @@ def test_under_autocast_only_the_ends_are_rounded(
 
     full = z.detach().float().requires_grad_()  # the step moves the head's width: the reference comes first
     torch.manual_seed(5)
-    choice = _choice(quantizer, full, quantizer._noise(B * L, B, 1.0))
+    choice = _choice(quantizer, full, _noise_of(quantizer))
     rows = choice.assignment @ quantizer.codebook
     loss = (rows * upstream.transpose(1, 2).reshape(-1, D)).sum() + 0.3 * choice.kl
     parameters = list(quantizer.parameters())
@@ -324,7 +332,7 @@ def test_the_step_counter_travels_in_the_state_dict() -> None:
     for _ in range(3):
         quantizer(torch.randn(1, D, 8))
     state = quantizer.state_dict()
-    assert state["steps._extra_state"].item() == 3
+    assert state["steps._extra_state"].tolist() == [3, 3]
     twin = RegularizedVectorQuantizer(N, D)
     twin.load_state_dict(state)
     assert twin.steps.value == 3

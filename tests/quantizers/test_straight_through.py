@@ -6,6 +6,7 @@ from torch import Tensor
 
 from regvq.errors import RegvqError
 from regvq.quantizers import (
+    BalancedStraightThrough,
     IdentityStraightThrough,
     RotationStraightThrough,
     SoftmaxStraightThrough,
@@ -25,17 +26,25 @@ def _case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "form", [IdentityStraightThrough(), RotationStraightThrough(), SoftmaxStraightThrough()]
+    "form",
+    [
+        IdentityStraightThrough(),
+        BalancedStraightThrough(),
+        RotationStraightThrough(),
+        SoftmaxStraightThrough(),
+    ],
 )
 def test_the_value_is_the_embedding_to_the_bit(form: StraightThrough) -> None:
     latents, logits, codes, _ = _case()
     chosen = codes[logits.argmax(1)]
-    assert torch.equal(form(latents, chosen, expected_gradient(logits.softmax(1), codes)), chosen)
+    expected = expected_gradient(logits.softmax(1), codes)
+    assert torch.equal(form(latents, chosen, chosen, expected), chosen)
 
 
 def test_identity_copies_the_gradient_to_the_latents_alone() -> None:
     latents, logits, codes, upstream = _case()
-    quantized = IdentityStraightThrough()(latents, codes[logits.argmax(1)], None)
+    chosen = codes[logits.argmax(1)]
+    quantized = IdentityStraightThrough()(latents, chosen, chosen, None)
     gradients = torch.autograd.grad(quantized, (latents, codes), upstream, allow_unused=True)
     assert torch.equal(gradients[0], upstream)
     assert gradients[1] is None
@@ -47,9 +56,8 @@ def test_softmax_gives_the_gradient_of_the_plain_formula() -> None:
     one_hot = torch.nn.functional.one_hot(logits.argmax(1), N).to(codes)
     plain = (one_hot - posterior.detach() + posterior) @ codes
     expected = torch.autograd.grad(plain, (logits, codes), upstream, retain_graph=True)
-    quantized = SoftmaxStraightThrough()(
-        logits[:, :D], codes[logits.argmax(1)], expected_gradient(posterior, codes)
-    )
+    chosen = codes[logits.argmax(1)]
+    quantized = SoftmaxStraightThrough()(logits[:, :D], chosen, chosen, expected_gradient(posterior, codes))
     gradients = torch.autograd.grad(quantized, (logits, codes), upstream)
     torch.testing.assert_close(gradients, expected, rtol=1e-12, atol=1e-12)
 
@@ -69,7 +77,7 @@ def _rotation(start: Tensor, end: Tensor) -> Tensor:
 def test_rotation_equals_an_explicit_rotation_matrix() -> None:
     latents, logits, codes, upstream = _case()
     chosen = codes[logits.argmax(1)].detach()
-    quantized = RotationStraightThrough()(latents, chosen, None)
+    quantized = RotationStraightThrough()(latents, chosen, chosen, None)
     (gradient,) = torch.autograd.grad(quantized, latents, upstream)
     for h, e, g, actual in zip(latents.detach(), chosen, upstream, gradient, strict=True):
         rotation = _rotation(h / h.norm(), e / e.norm())
@@ -92,7 +100,9 @@ def test_rotation_is_finite_where_the_angle_is_not_defined() -> None:
 def test_commitment_pulls_the_latents_alone() -> None:
     latents = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
     best = torch.tensor([[0.0, 0.0], [0.0, 2.0]], requires_grad=True)
-    losses = IdentityStraightThrough(commitment=0.5).losses(latents, best)
+    losses = IdentityStraightThrough(commitment=0.5).losses(
+        latents, best, torch.ones(len(latents), dtype=torch.bool)
+    )
     # squares 1, 4, 0, 4: mean 2.25, weighted 1.125; gradient 0.5 * 2 * difference / 4 elements
     assert losses["commitment"].item() == pytest.approx(1.125)
     losses["commitment"].backward()
@@ -101,7 +111,12 @@ def test_commitment_pulls_the_latents_alone() -> None:
 
 
 def test_no_commitment_is_no_term() -> None:
-    assert IdentityStraightThrough(commitment=0).losses(torch.ones(2, 2), torch.zeros(2, 2)) == {}
+    assert (
+        IdentityStraightThrough(commitment=0).losses(
+            torch.ones(2, 2), torch.zeros(2, 2), torch.ones(2, dtype=torch.bool)
+        )
+        == {}
+    )
 
 
 def test_a_negative_commitment_is_refused() -> None:

@@ -48,7 +48,9 @@ def case(
     latents = torch.randn(M, D, dtype=dtype).to(kept or dtype).to(device, dtype).requires_grad_()
     codes = torch.randn(N, D, dtype=dtype).to(device).requires_grad_()
     if isinstance(built, EuclideanHead):
-        built.observe(latents.detach(), torch.zeros_like(latents))
+        built.observe(
+            latents.detach(), torch.zeros_like(latents), torch.ones(M, dtype=torch.bool, device=device)
+        )
     return [latents, codes, *built.parameters()], _scores(built, latents, codes)
 
 
@@ -88,7 +90,8 @@ def test_values_and_gradients_are_those_of_the_matrix(
     mask = torch.zeros(M, dtype=torch.bool, device=device) if noise is None else noise.mask
     log_prior = torch.linspace(0, 1, N, dtype=dtype, device=device).log_softmax(0)
     wanted = regularized_choice(logits, drawn, mask, temperature, log_prior)
-    best, chosen = choose(scores, noise)
+    found = choose(scores, noise)
+    best, chosen = found.best, found.codes
     assert torch.equal(best, wanted.best_codes)
     assert torch.equal(chosen, wanted.codes)
     slope = kl_slope(wanted.posterior, log_prior, M)
@@ -140,7 +143,8 @@ def test_the_sampled_share_is_the_softmax() -> None:
     tokens = 20_000
     scores = Scores(torch.ones(tokens, 1), probability.log()[:, None])
     noise = GumbelNoise(torch.ones(tokens, dtype=torch.bool), tokens, seed=5)
-    best, chosen = choose(scores, noise)
+    found = choose(scores, noise)
+    best, chosen = found.best, found.codes
     assert not best.any()
     share = torch.bincount(chosen, minlength=4) / tokens
     torch.testing.assert_close(share, probability, atol=0.012, rtol=0)

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.quantizers.collectives import from_first_rank, gather_rows, sum_over_ranks
-from regvq.quantizers.functional import token_counts
+from regvq.quantizers.functional import mean_squared_error, token_counts
+from regvq.ranks import world_size
 
 Initialisation = Literal["uniform", "normal", "data"]
 
@@ -36,8 +36,9 @@ class Codebook(nn.Module, Configurable, ABC):
     def initial(self, codebook_size: int, dim: int) -> Tensor:
         """The embeddings before the first batch: ``[N, D]``."""
         if self.init == "uniform":
-            return torch.empty(codebook_size, dim).uniform_(-1 / codebook_size, 1 / codebook_size)
-        return torch.randn(codebook_size, dim)
+            bound = 1 / codebook_size
+            return torch.empty(codebook_size, dim, dtype=torch.float32).uniform_(-bound, bound)
+        return torch.randn(codebook_size, dim, dtype=torch.float32)
 
     @abstractmethod
     def bind(self, codebook_size: int, dim: int) -> None:
@@ -48,17 +49,30 @@ class Codebook(nn.Module, Configurable, ABC):
         return self.weight.float()
 
     @torch.no_grad()
-    def start(self, latents: Tensor) -> None:
-        """Sees the latents [M, D] of the first training batch, before they are quantized."""
-        if self.init == "data":
-            self.weight.copy_(random_latents(latents, len(self.weight)))
+    def start(self, latents: Tensor, valid: Tensor) -> None:
+        """See the first training batch before it is quantized.
 
-    def losses(self, latents: Tensor, best: Tensor) -> dict[str, Tensor]:
-        """Terms that move the embeddings towards the latents (both [M, D])."""
+        Args:
+            latents: ``[M, D]``, detached.
+            valid: ``[M]`` bool, those that count.
+        """
+        if self.init == "data":
+            fresh, distinct = random_latents(latents, valid, len(self.weight))
+            self.weight.copy_(torch.where(distinct > 0, fresh, self.weight))
+
+    def losses(self, latents: Tensor, best: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Return terms that move the embeddings towards the ``valid`` latents (both [M, D])."""
         return {}
 
-    def update(self, latents: Tensor, codes: Tensor) -> None:
-        """Learns without gradient from latents [M, D] and the codes [M] they were given."""
+    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> None:
+        """Learn without gradient from a training batch.
+
+        Args:
+            latents: ``[M, D]``, detached.
+            codes: ``[M]``, which they were given.
+            valid: ``[M]`` bool, those that count.
+            batches: training batches before this one.
+        """
 
 
 class GradientCodebook(Codebook):
@@ -79,10 +93,10 @@ class GradientCodebook(Codebook):
     def bind(self, codebook_size: int, dim: int) -> None:
         self.weight = nn.Parameter(self.initial(codebook_size, dim))
 
-    def losses(self, latents: Tensor, best: Tensor) -> dict[str, Tensor]:
+    def losses(self, latents: Tensor, best: Tensor, valid: Tensor) -> dict[str, Tensor]:
         if self.loss_weight == 0:
             return {}
-        return {"codebook": self.loss_weight * F.mse_loss(best, latents.detach())}
+        return {"codebook": self.loss_weight * mean_squared_error(best, latents.detach(), valid)}
 
 
 class EMACodebook(Codebook):
@@ -95,21 +109,35 @@ class EMACodebook(Codebook):
         decay: of the running sums, in [0, 1).
         restart: share of the mean count under which a code is dead, 0 for never.
         init: see ``Codebook``.
+        memory: makes the running sums short at first. They span the steps in which each code gets about
+            ``memory`` tokens, whatever the batch, but from 2 to 20; then a twentieth of all steps so far,
+            until that is what ``decay`` spans. At least 1; ``None`` for ``decay`` throughout.
+
+    Raises:
+        RegvqError: an argument is out of its range.
     """
 
     count: Tensor
     total: Tensor
 
-    def __init__(self, decay: float = 0.99, restart: float = 0.5, init: Initialisation = "data") -> None:
+    def __init__(
+        self,
+        decay: float = 0.99,
+        restart: float = 0.5,
+        init: Initialisation = "data",
+        memory: float | None = None,
+    ) -> None:
         super().__init__(init)
-        if not (0 <= decay < 1 and restart >= 0):
-            raise RegvqError(f"decay in [0, 1) and restart >= 0, not {decay} and {restart}")
-        self.decay, self.restart = decay, restart
+        if not (0 <= decay < 1 and restart >= 0 and (memory is None or memory >= 1)):
+            raise RegvqError(
+                f"decay in [0, 1), restart >= 0 and memory >= 1, not {decay}, {restart} and {memory}"
+            )
+        self.decay, self.restart, self.memory = decay, restart, memory
 
     def bind(self, codebook_size: int, dim: int) -> None:
         weight = self.initial(codebook_size, dim)
         self.register_buffer("weight", weight)
-        self.register_buffer("count", torch.ones(codebook_size))
+        self.register_buffer("count", torch.ones(codebook_size, dtype=torch.float32))
         self.register_buffer("total", weight.clone())
 
     @torch.no_grad()
@@ -122,41 +150,89 @@ class EMACodebook(Codebook):
         return self.weight.float().clone() if self.training else self.weight.float()
 
     @torch.no_grad()
-    def start(self, latents: Tensor) -> None:
-        super().start(latents)
-        # Every code starts with the share of the tokens it would have were all alike.
-        tokens = sum_over_ranks(latents.new_tensor(float(len(latents))))
-        self.count.copy_(tokens / len(self.weight))
+    def start(self, latents: Tensor, valid: Tensor) -> None:
+        super().start(latents, valid)
+        # Every code starts with the share of the tokens it would have were all alike; where the batch has
+        # fewer tokens than there are codes, the others are dead and start on the batches that follow.
+        tokens = sum_over_ranks(valid.sum().float())
+        started = torch.arange(len(self.weight), device=tokens.device) < (
+            tokens if self.init == "data" else len(self.weight)
+        )
+        self.count.copy_(torch.where(started, tokens / len(self.weight), 0.0))
         self.total.copy_(self.weight * self.count[:, None])
 
     @torch.no_grad()
-    def update(self, latents: Tensor, codes: Tensor) -> None:
-        batch_count = sum_over_ranks(token_counts(codes, len(self.weight)))
-        batch_total = torch.zeros_like(self.total).index_add_(0, codes, latents)
-        batch_total = sum_over_ranks(batch_total)
-        self.count.lerp_(batch_count, 1 - self.decay)
-        self.total.lerp_(batch_total, 1 - self.decay)
+    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> None:
+        batch_count = sum_over_ranks(token_counts(codes, len(self.weight), valid))
+        latents = torch.where(valid[:, None], latents, 0.0)
+        batch_total = sum_over_ranks(torch.zeros_like(self.total).index_add_(0, codes, latents))
+        weight = self._weight_of(len(latents) * world_size(), batches)
+        self.count.lerp_(batch_count, weight)
+        self.total.lerp_(batch_total, weight)
         # A code that has had no tokens for very long keeps its place: a mean of nothing is none.
         mean = self.total / self.count.clamp_min(1e-6)[:, None]
         self.weight.copy_(torch.where(self.count[:, None] > 1e-6, mean, self.weight))
         if self.restart > 0:
-            self._restart_dead(latents)
+            self._restart_dead(latents, valid)
 
-    def _restart_dead(self, latents: Tensor) -> None:
+    def _weight_of(self, tokens: int, batches: int) -> float:
+        """What a step of ``tokens`` weighs in the running sums after ``batches`` steps."""
+        if self.memory is None:
+            return 1 - self.decay
+        steps = self.memory * len(self.weight) / max(tokens, 1)
+        steps = max(min(max(steps, 2.0), 20.0), batches / 20)
+        return max(1 / steps, 1 - self.decay)
+
+    def _restart_dead(self, latents: Tensor, valid: Tensor) -> None:
         mean = self.count.mean()
         dead = self.count < self.restart * mean
-        fresh = random_latents(latents, len(self.weight))
-        # A newborn has the mean count: it gets time to find its own tokens.
-        self.count.copy_(torch.where(dead, mean, self.count))
+        fresh, distinct = random_latents(latents, valid, len(self.weight))
+        # Two codes on one latent would share its tokens: what finds no latent waits for a later batch. The
+        # line begins somewhere else every time, or its end would wait for ever.
+        places = torch.arange(len(dead), device=dead.device)
+        first = from_first_rank(torch.randint(len(dead), (1,), device=dead.device))
+        line = (places + first) % len(dead)
+        turn = torch.empty_like(places).index_copy_(0, line, dead[line].cumsum(0) - 1)
+        dead &= turn < distinct
+        fresh = fresh[turn.clamp_min(0)]
+        # With the least count of the living: one that gets no token is put elsewhere in the next step.
+        self.count.copy_(torch.where(dead, self.restart * mean, self.count))
         self.weight.copy_(torch.where(dead[:, None], fresh, self.weight))
         self.total.copy_(self.weight * self.count[:, None])
 
 
-def random_latents(latents: Tensor, number: int) -> Tensor:
-    """``number`` latents drawn from those of all ranks ([M, D] on each), the same on every rank."""
-    rows = gather_rows(latents.detach())
-    if len(rows) >= number:
-        chosen = torch.randperm(len(rows), device=rows.device)[:number]
-    else:
-        chosen = torch.randint(len(rows), (number,), device=rows.device)
-    return rows[from_first_rank(chosen)]
+def random_latents(latents: Tensor, valid: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Draw latents of all ranks, the same on every rank.
+
+    Args:
+        latents: ``[M, D]`` on each rank, not necessarily the same M.
+        valid: ``[M]`` bool, those that may be drawn.
+        number: how many.
+
+    Returns:
+        ``[number, D]``, no latent twice as long as there are others, then again from the first; and how
+        many are distinct, a scalar.
+    """
+    share = -(-number // world_size())
+    rows, available = _shuffled(latents.detach(), valid, share)
+    if world_size() > 1:
+        rows, available = gather_rows(rows), gather_rows(available[None])
+        drawn = (torch.arange(share, device=rows.device) < available[:, None]).flatten()
+        keys = from_first_rank(torch.rand(len(rows), device=rows.device, dtype=torch.float32))
+        available = available.clamp_max(share).sum()
+        order = (keys + 2.0 * ~drawn).argsort()
+        rows = rows[order[_cycle(number, available)]]
+    return rows, available.clamp_max(number)
+
+
+def _shuffled(rows: Tensor, valid: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """``number`` of the ``valid`` rows in random order, in turns if there are fewer; how many are valid."""
+    available = valid.sum()
+    if not len(rows):
+        return rows.new_zeros(number, rows.shape[1]), available
+    order = (torch.rand(len(rows), device=rows.device, dtype=torch.float32) + 2.0 * ~valid).argsort()
+    return rows[order[_cycle(number, available)]], available
+
+
+def _cycle(number: int, length: Tensor) -> Tensor:
+    return torch.arange(number, device=length.device) % length.clamp_min(1)

@@ -10,9 +10,10 @@ from regvq.quantizers.codebooks import Codebook
 from regvq.quantizers.functional import squared_distance
 from regvq.quantizers.heads import Head
 from regvq.quantizers.scores import Scores
-from regvq.quantizers.step_counter import StepCounter
+from regvq.quantizers.step_counter import TrainingSteps
 from regvq.quantizers.straight_through import StraightThrough
 from regvq.quantizers.tiles import best_codes, soft_gradients
+from regvq.quantizers.transforms import plain
 from regvq.types import QuantizerOutput
 
 
@@ -23,6 +24,8 @@ class Choice:
     Attributes:
         codes: ``[B, L]``, the chosen ones.
         best_codes: ``[B, L]``, the argmax of the logits.
+        noiseless: ``[B, L]``, what would be chosen without sampling: what latents are pulled to, codes
+            learn from, and perturbations are measured against.
         expected: zeros ``[M, D]`` with the gradient of the expected embeddings under the softmax that the
             choice is an argmax of, or ``None`` where nobody needs it.
         losses: weighted terms that come with the way of choosing.
@@ -32,6 +35,7 @@ class Choice:
 
     codes: Tensor
     best_codes: Tensor
+    noiseless: Tensor
     expected: Tensor | None
     losses: dict[str, Tensor]
     stats: dict[str, Tensor]
@@ -64,7 +68,7 @@ class ComposedQuantizer(Quantizer):
         self.head = head
         self.embeddings = codebook
         self.straight_through = straight_through
-        self.steps = StepCounter()
+        self.steps = TrainingSteps()
 
     @property
     def codebook(self) -> Tensor:
@@ -81,41 +85,49 @@ class ComposedQuantizer(Quantizer):
     def best_codes(self, tokens: Tensor) -> Tensor:
         return best_codes(self.scores(tokens))
 
-    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
-        """Picks a code for each of the ``M = batch * L`` tokens: here the best match.
+    def set_step(self, step: int) -> None:
+        self.steps.set(step)
+
+    def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
+        """Pick a code for each of the ``M = B * L`` tokens: here the best match.
 
         Args:
             scores: of the tokens and all codes.
             codes: ``[N, D]``, the codebook.
-            batch: number of samples B.
+            valid: ``[B, L]`` bool, the tokens that take part in statistics and losses.
         """
-        best = best_codes(scores).view(batch, -1)
+        best = best_codes(scores).view(valid.shape)
         expected = None
         if self.straight_through.needs_softmax:
             expected, _ = soft_gradients(scores, codes, codes.new_zeros(len(codes)))
-        return Choice(codes=best, best_codes=best, expected=expected, losses={}, stats={})
+        return Choice(codes=best, best_codes=best, noiseless=best, expected=expected, losses={}, stats={})
 
-    def quantize(self, tokens: Tensor) -> QuantizerOutput:
+    def quantize(self, tokens: Tensor, valid: Tensor) -> QuantizerOutput:
         latents = self.head.project(tokens.flatten(0, 1))
-        if self.training and self.steps.value == 0:
-            self.embeddings.start(latents.detach())
+        rows = valid.flatten()
+        # A batch without tokens, of all ranks, starts nothing; to look would make the host wait for a
+        # device.
+        if self.learning and self.steps.batches == 0:
+            self.embeddings.start(plain(latents).detach(), plain(rows))
         codes = self.codebook
-        choice = self.choose(self.head(latents, codes), codes, len(tokens))
-        best = F.embedding(choice.best_codes.flatten(), codes)
+        choice = self.choose(self.head(latents, codes), codes, valid)
+        best = F.embedding(choice.noiseless.flatten(), codes)
         chosen = best if choice.mask is None else F.embedding(choice.codes.flatten(), codes)
-        quantized = self.straight_through(latents, chosen, choice.expected)
+        quantized = self.straight_through(latents, chosen, best, choice.expected)
         losses = {
-            **self.straight_through.losses(latents, best),
-            **self.embeddings.losses(latents, best),
+            **self.straight_through.losses(latents, best, rows),
+            **self.embeddings.losses(latents, best, rows),
             **choice.losses,
         }
         perturbation = None
         if choice.mask is not None:
-            perturbation = squared_distance(chosen, best).detach().view(len(tokens), -1)
-        if self.training:
-            self.steps.value += 1
-            self.head.observe(latents.detach(), best.detach())
-            self.embeddings.update(latents.detach(), choice.best_codes.flatten())
+            perturbation = squared_distance(chosen, best).detach().view(valid.shape)
+        if self.learning:
+            seen, found, real = plain(latents).detach(), plain(best).detach(), plain(rows)
+            self.head.observe(seen, found, real)
+            codes_taken = plain(choice.noiseless).flatten()
+            self.embeddings.update(seen, codes_taken, real, self.steps.batches)
+            self.steps.finish_batch()
         return QuantizerOutput(
             quantized=quantized.view_as(tokens),
             codes=choice.codes,

@@ -7,10 +7,12 @@ token-by-code matrix; ``tiles`` does the same without it.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from regvq.quantizers.scores import Scores
 
@@ -46,15 +48,34 @@ def stochastic_mask(batch: int, length: int, ratio: float, device: torch.device)
     Exactly ``round(ratio * length)`` locations of every sample, drawn anew for each sample.
     """
     share = round(ratio * length)
-    order = torch.rand(batch, length, device=device).argsort(dim=1)
+    order = torch.rand(batch, length, dtype=torch.float32, device=device).argsort(dim=1)
     mask = torch.zeros(batch, length, dtype=torch.bool, device=device)
     return mask.scatter_(1, order[:, :share], True)
 
 
-def token_counts(codes: Tensor, codebook_size: int) -> Tensor:
-    """How often each code occurs in ``codes`` (any shape, int64): ``[N]`` float32."""
-    counts = torch.zeros(codebook_size, device=codes.device)
-    return counts.index_add_(0, codes.flatten(), counts.new_ones(codes.numel()))
+def token_counts(codes: Tensor, codebook_size: int, valid: Tensor | None = None) -> Tensor:
+    """Return how often each code occurs in ``codes`` (any shape, int64): ``[N]`` float32.
+
+    Args:
+        codes: each in [0, N).
+        codebook_size: number of codes N.
+        valid: of the shape of ``codes``, bool: those that count; all if none is given.
+    """
+    counts = torch.zeros(codebook_size, dtype=torch.float32, device=codes.device)
+    ones = counts.new_ones(codes.numel()) if valid is None else valid.flatten().float()
+    return counts.index_add_(0, codes.flatten(), ones)
+
+
+def mean_squared_error(a: Tensor, b: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean of ``(a - b)^2`` over the channels of the ``valid`` tokens, 0 where there are none.
+
+    Args:
+        a: ``[M, D]``.
+        b: ``[M, D]``.
+        valid: ``[M]`` bool.
+    """
+    error = torch.where(valid, squared_distance(a, b), 0.0).sum()
+    return error / (valid.sum().clamp_min(1) * a.shape[1])
 
 
 def perplexity(counts: Tensor) -> Tensor:
@@ -164,6 +185,36 @@ def identity_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:
     """The chosen embeddings [M, D]; the gradient goes to the latents unchanged (VQ-VAE)."""
     # Adding an exact zero keeps the value bit-identical to the embedding.
     return chosen.detach() + (latents - latents.detach())
+
+
+def balanced_straight_through(latents: Tensor, chosen: Tensor, best: Tensor, commitment: float) -> Tensor:
+    """Return the chosen embeddings [M, D]; latents get their gradient ``g`` and a pull in proportion.
+
+    The latents' gradient is ``g + commitment * |g| / |h - e| * (h - e)``, ``e`` the best embeddings and the
+    norms those of the whole matrices.
+    """
+    balanced: Tensor = _Balanced.apply(latents, chosen.detach(), best.detach(), commitment)
+    return balanced
+
+
+class _Balanced(torch.autograd.Function):
+    @staticmethod
+    def forward(latents: Tensor, chosen: Tensor, best: Tensor, commitment: float) -> Tensor:
+        return chosen.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        latents, _, best, ctx.commitment = inputs
+        ctx.save_for_backward(latents - best)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (error,) = ctx.saved_tensors
+        # In steps that cannot underflow: the squares of a scaled loss's gradient may be anywhere.
+        distance = torch.linalg.vector_norm(error)
+        scale = ctx.commitment * torch.linalg.vector_norm(gradient) / distance
+        return gradient + torch.where(distance > 0, scale, 0.0) * error, None, None, None
 
 
 def rotation_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:

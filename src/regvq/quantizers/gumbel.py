@@ -55,20 +55,22 @@ class GumbelQuantizer(ComposedQuantizer):
             raise RegvqError(f"kl_weight must not be negative, not {kl_weight}")
         self.kl_weight = kl_weight
 
-    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+    def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
         # The KL of every token's own posterior needs the whole matrix anyway.
         logits = scores.logits()
-        best = logits.argmax(1).view(batch, -1)
+        best = logits.argmax(1).view(valid.shape)
         log_posterior = logits.log_softmax(1)
-        kl = (log_posterior.exp() * log_posterior).sum(1).mean() + math.log(self.codebook_size)
+        kl = (log_posterior.exp() * log_posterior).sum(1) + math.log(self.codebook_size)
+        kl = torch.where(valid.flatten(), kl, 0.0).sum() / valid.sum().clamp_min(1)
         chosen, noisy = best, logits
         if self.training:
             noisy = logits + gumbel_noise(logits)
-            chosen = noisy.argmax(1).view(batch, -1)
+            chosen = noisy.argmax(1).view(valid.shape)
         temperature = self.temperature(self.steps.value)
         return Choice(
             codes=chosen,
             best_codes=best,
+            noiseless=best,
             expected=expected_gradient((noisy / temperature).softmax(1), codes),
             losses={"kl": self.kl_weight * kl},
             stats={"token_kl": kl.detach()},

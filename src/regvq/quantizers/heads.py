@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
 from regvq.quantizers.collectives import sum_over_ranks
-from regvq.quantizers.functional import cosine_scores, euclidean_scores
+from regvq.quantizers.functional import cosine_scores, euclidean_scores, squared_distance
 from regvq.quantizers.scores import Scores
 
 
@@ -34,8 +34,14 @@ class Head(nn.Module, Configurable, ABC):
     def forward(self, latents: Tensor, codes: Tensor) -> Scores:
         """The logits of projected ``latents`` [M, D] and projected ``codes`` [N, D]."""
 
-    def observe(self, latents: Tensor, best: Tensor) -> None:
-        """Sees every training batch: projected latents and their best embeddings, both [M, D]."""
+    def observe(self, latents: Tensor, best: Tensor, valid: Tensor) -> None:
+        """See every training batch: projected latents and their best embeddings, both [M, D].
+
+        Args:
+            latents: detached.
+            best: detached.
+            valid: ``[M]`` bool, the tokens that count.
+        """
 
 
 class EuclideanHead(Head):
@@ -55,7 +61,7 @@ class EuclideanHead(Head):
         if not 0 <= decay < 1:
             raise RegvqError(f"a Euclidean head's decay must be in [0, 1), not {decay}")
         self.decay = decay
-        self.register_buffer("variance", torch.zeros(()))
+        self.register_buffer("variance", torch.zeros((), dtype=torch.float32))
 
     def forward(self, latents: Tensor, codes: Tensor) -> Scores:
         # Zero before the first batch; the tiny floor only keeps the division finite.
@@ -64,13 +70,12 @@ class EuclideanHead(Head):
         return euclidean_scores(latents, codes, variance)
 
     @torch.no_grad()
-    def observe(self, latents: Tensor, best: Tensor) -> None:
-        error = (latents - best).square()
-        # new_full fills on the device; new_tensor would copy, and wait for the device to have done so.
-        total = sum_over_ranks(torch.stack([error.sum(), error.new_full((), float(error.numel()))]))
-        current = total[0] / total[1]
-        mixed = self.variance.lerp(current, 1 - self.decay)
-        self.variance.copy_(torch.where(self.variance > 0, mixed, current))
+    def observe(self, latents: Tensor, best: Tensor, valid: Tensor) -> None:
+        error = torch.where(valid, squared_distance(latents, best), 0.0).sum()
+        error, tokens = sum_over_ranks(torch.stack([error, valid.sum().float()]))
+        current = error / (tokens.clamp_min(1) * latents.shape[1])
+        mixed = torch.where(self.variance > 0, self.variance.lerp(current, 1 - self.decay), current)
+        self.variance.copy_(torch.where(tokens > 0, mixed, self.variance))
 
 
 class CosineHead(Head):

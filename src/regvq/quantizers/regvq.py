@@ -6,16 +6,19 @@ from torch import Tensor
 from regvq.errors import RegvqError
 from regvq.priors import Prior, UniformPrior
 from regvq.quantizers import functional
+from regvq.quantizers.changed_share import ChangedShare
 from regvq.quantizers.codebooks import Codebook, EMACodebook, GradientCodebook
 from regvq.quantizers.composed import Choice, ComposedQuantizer
 from regvq.quantizers.heads import EuclideanHead, Head, LinearHead
+from regvq.quantizers.prior_bias import PriorBias
 from regvq.quantizers.scores import Scores
 from regvq.quantizers.straight_through import (
-    IdentityStraightThrough,
+    BalancedStraightThrough,
     SoftmaxStraightThrough,
     StraightThrough,
 )
-from regvq.quantizers.tiles import GumbelNoise, choose, soft_gradients
+from regvq.quantizers.tiles import Chosen, GumbelNoise, choose, soft_gradients
+from regvq.quantizers.transforms import plain
 from regvq.ranks import world_size
 from regvq.schedules import Schedule, bounded_schedule
 
@@ -24,31 +27,41 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
     """Prior distribution regularization and stochastic mask regularization.
 
     Zhang et al., "Regularized Vector Quantization for Tokenized Image Synthesis", CVPR 2023,
-    sections 3.2 to 3.4. Each part can be taken out: ``prior_weight=0`` the prior, ``mask_ratio=0``
-    the mask and with it the perturbation that the probabilistic contrastive loss reads. The defaults are
-    what ``docs/recipe.md`` found best with the Euclidean head, but for the commitment, which depends on the
-    scale of the latents; ``paper`` gives the literal form.
+    sections 3.2 to 3.4. Each part can be taken out: ``prior_bias=PriorBias(rate=0)`` and ``prior_weight=0``
+    the prior, ``mask_ratio=0`` the mask and with it the perturbation that the probabilistic contrastive
+    loss reads. The defaults know nothing of the network around them: they mean the same for latents of any
+    scale and losses of any unit, and ``docs/recipe.md`` says what they were measured in. ``paper`` gives
+    the literal form.
+
+    The prior comes in two forms. ``prior_bias``, the default, moves choices and leaves latents alone; it
+    lives in training only: ``best_codes``, ``encode``, ``token_logits`` and eval mode know nothing of it.
+    ``prior_weight`` is the paper's loss, whose gradient goes to the latents; in an encoder whose latents
+    nothing else holds (no normalisation, small variance) it draws them to one place.
 
     Args:
         codebook_size: number of codes N.
         dim: channels D of the latents.
         mask_ratio: share of each sample's locations whose token is sampled while training, in
             [0, 1]; a number or a schedule over training steps.
-        prior: the distribution that the tokens of a batch are drawn towards.
-        prior_weight: weight of the KL to it; a number or a schedule. Not negative.
+        prior: the distribution that tokens are drawn towards.
+        prior_bias: how choices are drawn towards it; ``PriorBias()`` if none is given.
+        prior_weight: weight of the KL to it as a loss; a number or a schedule. Not negative.
         temperature: of the softmax in the backward pass; a number or a schedule. Positive.
         sampling_temperature: divides the logits while training, before noise and softmax, so that
             masked locations sample farther (above 1) and the decoder learns to bear tokens that a
-            generator would get wrong; the paper's is 1. A number or a schedule. Positive.
+            generator would get wrong; the paper's is 1. A number or a schedule, positive, or
+            ``ChangedShare``, which holds the share of sampled tokens that change; ``ChangedShare()`` if
+            none is given.
         posterior_momentum: the slope of the KL is taken at a running posterior with this momentum in
             [0, 1); 0 is the batch's own posterior (the paper's). Worth it where a batch has few
             tokens for many codes.
         head: latents to logits; Euclidean if none is given.
-        codebook: how the embeddings learn; running means with restart if none is given.
-        straight_through: the gradient of the choice; identity with commitment if none is given.
+        codebook: how the embeddings learn; EMA with restart if none is given.
+        straight_through: the gradient of the choice; balanced if none is given.
 
     Raises:
-        RegvqError: a number is out of its range, or nothing would teach the head.
+        RegvqError: a number is out of its range, the prior is of another number of codes, or nothing would
+            teach the head.
     """
 
     prior_log_prob: Tensor
@@ -61,25 +74,39 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         *,
         mask_ratio: float | Schedule = 0.4,
         prior: Prior = UniformPrior(),  # noqa: B008 - stateless
-        prior_weight: float | Schedule = 0.1,
+        prior_bias: PriorBias | None = None,
+        prior_weight: float | Schedule = 0.0,
         temperature: float | Schedule = 1.0,
-        sampling_temperature: float | Schedule = 40.0,
+        sampling_temperature: float | Schedule | ChangedShare | None = None,
         posterior_momentum: float = 0.9,
         head: Head | None = None,
         codebook: Codebook | None = None,
         straight_through: StraightThrough | None = None,
     ) -> None:
         head = head or EuclideanHead()
-        codebook = codebook or EMACodebook()
-        straight_through = straight_through or IdentityStraightThrough()
+        codebook = codebook or EMACodebook(restart=0.25, memory=20.0)
+        straight_through = straight_through or BalancedStraightThrough()
+        prior_bias = prior_bias or PriorBias()
+        sampling = ChangedShare() if sampling_temperature is None else sampling_temperature
         super().__init__(
             codebook_size, dim, head=head, codebook=codebook, straight_through=straight_through
         )
-        self.resolve_init_args(head=head, codebook=codebook, straight_through=straight_through)
+        self.resolve_init_args(
+            head=head,
+            codebook=codebook,
+            straight_through=straight_through,
+            prior_bias=prior_bias,
+            sampling_temperature=sampling,
+        )
         self.mask_ratio = bounded_schedule("mask_ratio", mask_ratio, low=0.0, high=1.0)
         self.prior_weight = bounded_schedule("prior_weight", prior_weight, low=0.0)
         self.temperature = bounded_schedule("temperature", temperature, low=1e-6)
-        self.sampling_temperature = bounded_schedule("sampling_temperature", sampling_temperature, low=1e-6)
+        self.changed_share = sampling if isinstance(sampling, ChangedShare) else None
+        self.sampling_temperature = (
+            None
+            if isinstance(sampling, ChangedShare)
+            else bounded_schedule("sampling_temperature", sampling, low=1e-6)
+        )
         if not 0 <= posterior_momentum < 1:
             raise RegvqError(f"posterior_momentum must be in [0, 1), not {posterior_momentum}")
         if not (head.tied or prior_weight != 0 or straight_through.needs_softmax):
@@ -88,9 +115,12 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
                 "there is neither: give prior_weight, SoftmaxStraightThrough or another head"
             )
         self.prior = prior
+        self.prior_bias = prior_bias
         self.posterior_momentum = posterior_momentum
-        self.register_buffer("prior_log_prob", prior.log_prob(codebook_size), persistent=False)
-        self.register_buffer("running_posterior", self.prior_log_prob.exp())
+        log_prior = prior.log_prob(codebook_size).to(torch.float32)
+        prior_bias.build(log_prior.exp())
+        self.register_buffer("prior_log_prob", log_prior, persistent=False)
+        self.register_buffer("running_posterior", log_prior.exp())
 
     @classmethod
     def paper(
@@ -109,6 +139,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             dim,
             mask_ratio=mask_ratio,
             prior=prior,
+            prior_bias=PriorBias(rate=0.0),
             prior_weight=prior_weight,
             temperature=temperature,
             sampling_temperature=1.0,
@@ -118,55 +149,86 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             straight_through=SoftmaxStraightThrough(),
         )
 
-    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+    def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
         step = self.steps.value
+        spread = self._spread(step)
         # Dividing the logits is the same as multiplying the noise and the temperature of the softmax.
-        spread = self.sampling_temperature(step) if self.training else 1.0
-        noise = self._noise(len(scores), batch, spread)
-        best, chosen = choose(scores, noise)
-        kl, slope, stats = self._prior(chosen)
+        noise = self._noise(valid, spread)
+        shift = self.prior_bias.bias if self.training and self.prior_bias.rate > 0 else None
+        found = choose(scores, noise, shift)
+        stats = self._sampling_stats(found, noise, valid, spread)
+        kl, slope = self._prior(found, valid, stats)
         weight = self.prior_weight(step)
         expected, losses = None, {}
         if weight > 0 or self.straight_through.needs_softmax:
             temperature = self.temperature(step) * spread
             expected, pull = soft_gradients(scores, codes, slope, noise, temperature)
             # Data-parallel training averages gradients over ranks, so this rank's tokens are all there are.
-            losses = {"prior": weight * (kl + pull / len(scores))} if weight > 0 else {}
+            losses = {"prior": weight * (kl + pull / max(len(scores), 1))} if weight > 0 else {}
         return Choice(
-            codes=chosen.view(batch, -1),
-            best_codes=best.view(batch, -1),
+            codes=found.codes.view(valid.shape),
+            best_codes=found.best.view(valid.shape),
+            noiseless=found.noiseless.view(valid.shape),
             expected=expected,
             losses=losses,
             stats=stats,
-            mask=None if noise is None else noise.mask.view(batch, -1),
+            mask=None if noise is None else noise.mask.view(valid.shape),
         )
 
-    def _noise(self, tokens: int, batch: int, scale: float) -> GumbelNoise | None:
+    def _spread(self, step: int) -> float:
+        """The temperature at which masked places are sampled."""
+        if not self.training:
+            return 1.0
+        if self.changed_share is not None:
+            return self.changed_share.temperature
+        assert self.sampling_temperature is not None  # there is one of the two
+        return self.sampling_temperature(step)
+
+    def _noise(self, valid: Tensor, scale: float) -> GumbelNoise | None:
         """The noise of the places that are to be sampled, or none."""
         ratio = self.mask_ratio(self.steps.value)
         if not (self.training and ratio > 0):
             return None
-        mask = functional.stochastic_mask(batch, tokens // batch, ratio, self.prior_log_prob.device)
-        count = batch * round(ratio * (tokens // batch))
-        # From the host's chance: asking the device would make the host wait for it.
+        batch, length = valid.shape
+        mask = functional.stochastic_mask(batch, length, ratio, valid.device)
+        count = batch * round(ratio * length)
+        # From the host's random state: asking the device would make the host wait for it.
         return GumbelNoise(mask.flatten(), count, seed=int(torch.randint(2**62, ())), scale=scale)
 
-    def _prior(self, chosen: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The KL of the tokens ``chosen`` [M] to the prior, its slope [N], and statistics."""
-        counts = self.sum_over_ranks(functional.token_counts(chosen, self.codebook_size))
-        tokens = chosen.numel() * (world_size() if self.training else 1)
-        posterior = counts / counts.sum()
+    def _sampling_stats(
+        self, found: Chosen, noise: GumbelNoise | None, valid: Tensor, spread: float
+    ) -> dict[str, Tensor]:
+        """Look how many of the sampled tokens have changed, and tell ``changed_share``."""
+        if noise is None:
+            return {}
+        sampled = plain(noise.mask) & plain(valid).flatten()
+        changed = sampled & (plain(found.codes) != plain(found.noiseless))
+        counted = self.sum_over_ranks(torch.stack([changed.sum(), sampled.sum()]).float())
+        if self.learning and self.changed_share is not None:
+            self.changed_share.update(*counted)
+        return {
+            "changed_share": counted[0] / counted[1].clamp_min(1),
+            "sampling_temperature": counted.new_full((), spread),
+        }
+
+    def _prior(self, found: Chosen, valid: Tensor, stats: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The KL of the chosen tokens to the prior and its slope [N]; moves what learns of the counts."""
+        size, real = self.codebook_size, plain(valid).flatten()
+        noiseless = functional.token_counts(plain(found.noiseless), size, real)
+        counts = functional.token_counts(plain(found.codes), size, real)
+        counts, noiseless = self.sum_over_ranks(torch.stack([counts, noiseless]))
+        tokens = valid.numel() * (world_size() if self.training else 1)
+        posterior = counts / counts.sum().clamp_min(1)
         log_prior = self.prior_log_prob.float()
         kl = functional.kl_divergence(posterior, log_prior)
-        stats = {
-            "prior_kl": kl,
-            "prior_kl_floor": kl.new_full((), functional.kl_floor(self.codebook_size, tokens)),
-        }
+        stats["prior_kl"] = kl
+        stats["prior_kl_floor"] = kl.new_full((), functional.kl_floor(size, tokens))
+        if self.learning:
+            self.prior_bias.update(log_prior, noiseless, tokens)
         if self.posterior_momentum > 0:
-            if self.training:
-                self.running_posterior.lerp_(
-                    posterior.to(self.running_posterior), 1 - self.posterior_momentum
-                )
-            posterior = self.running_posterior.float()
+            if self.learning:
+                mixed = self.running_posterior.lerp(posterior, 1 - self.posterior_momentum)
+                self.running_posterior.copy_(torch.where(counts.sum() > 0, mixed, self.running_posterior))
+            posterior = self.running_posterior.clone()
             tokens = round(tokens / (1 - self.posterior_momentum))
-        return kl, functional.kl_slope(posterior, log_prior, tokens), stats
+        return kl, functional.kl_slope(posterior, log_prior, max(tokens, 1))

@@ -37,3 +37,12 @@ class Scores:
         """All of them: ``[M, N]``, with gradient."""
         logits = torch.nn.functional.linear(self.latents, self.weight, self.bias)
         return logits if self.offset is None else logits + self.offset[:, None]
+
+    def divided_by(self, temperature: float | Tensor) -> "Scores":
+        """The logits over a temperature, a number or a scalar of their device."""
+        return Scores(
+            self.latents,
+            self.weight / temperature,
+            None if self.bias is None else self.bias / temperature,
+            None if self.offset is None else self.offset / temperature,
+        )

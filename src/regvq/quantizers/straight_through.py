@@ -2,12 +2,16 @@
 
 from abc import ABC, abstractmethod
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
-from regvq.quantizers.functional import identity_straight_through, rotation_straight_through
+from regvq.quantizers.functional import (
+    balanced_straight_through,
+    identity_straight_through,
+    mean_squared_error,
+    rotation_straight_through,
+)
 
 
 class StraightThrough(nn.Module, Configurable, ABC):
@@ -28,21 +32,22 @@ class StraightThrough(nn.Module, Configurable, ABC):
         self.commitment = commitment
 
     @abstractmethod
-    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
         """The value of ``chosen`` with this form's gradient.
 
         Args:
             latents: ``[M, D]``, in the space of the codes.
             chosen: ``[M, D]``, embeddings of the chosen codes.
+            best: ``[M, D]``, embeddings of the codes chosen without sampling.
             expected: zeros ``[M, D]`` with the gradient of the expected embeddings under the softmax that
                 chose; may be ``None`` where ``needs_softmax`` is false.
         """
 
-    def losses(self, latents: Tensor, best: Tensor) -> dict[str, Tensor]:
-        """The commitment of latents to their best embeddings (both [M, D])."""
+    def losses(self, latents: Tensor, best: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Return the commitment of the ``valid`` [M] latents to their best embeddings, both [M, D]."""
         if self.commitment == 0:
             return {}
-        return {"commitment": self.commitment * F.mse_loss(latents, best.detach())}
+        return {"commitment": self.commitment * mean_squared_error(latents, best.detach(), valid)}
 
 
 class IdentityStraightThrough(StraightThrough):
@@ -51,8 +56,32 @@ class IdentityStraightThrough(StraightThrough):
     def __init__(self, commitment: float = 0.25) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
         return identity_straight_through(latents, chosen)
+
+
+class BalancedStraightThrough(StraightThrough):
+    """The decoder's gradient is copied to the encoder, with a commitment in proportion to it.
+
+    The gradient of a latent h with best match e is ``g + commitment * |g| / |h - e| * (h - e)``, where the
+    norms are over all tokens of the batch on this rank. So ``commitment`` means the same for latents of any
+    scale and for losses of any unit: a commitment loss of fixed weight is drowned by the decoder's gradient
+    where latents are small, and drowns it, until all latents are one, where they are large.
+
+    It is no loss: ``losses`` are empty, and it follows the scale of a gradient scaler.
+
+    Args:
+        commitment: norm of the pull over the norm of the decoder's gradient.
+    """
+
+    def __init__(self, commitment: float = 0.2) -> None:
+        super().__init__(commitment)
+
+    def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
+        return balanced_straight_through(latents, chosen, best, self.commitment)
+
+    def losses(self, latents: Tensor, best: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        return {}
 
 
 class RotationStraightThrough(StraightThrough):
@@ -61,7 +90,7 @@ class RotationStraightThrough(StraightThrough):
     def __init__(self, commitment: float = 0.25) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
         return rotation_straight_through(latents, chosen)
 
 
@@ -73,6 +102,6 @@ class SoftmaxStraightThrough(StraightThrough):
     def __init__(self, commitment: float = 0.0) -> None:
         super().__init__(commitment)
 
-    def forward(self, latents: Tensor, chosen: Tensor, expected: Tensor | None) -> Tensor:
+    def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
         assert expected is not None  # it needs the softmax, and says so
         return chosen + expected

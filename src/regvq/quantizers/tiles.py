@@ -9,6 +9,7 @@ with the codes, but not with their product. On a GPU the kernels of ``triton_til
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -74,28 +75,64 @@ class GumbelNoise:
 
 @torch.no_grad()
 def best_codes(scores: Scores) -> Tensor:
-    """The code of the largest logit of every token: ``[M]`` int64, the first where several are."""
-    return choose(scores)[0]
+    """Return the code of the largest logit of every token: ``[M]`` int64, the first where several are."""
+    return choose(scores).best
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Codes ``[M]`` int64 each.
+
+    Attributes:
+        best: of the largest logit, the first where several are.
+        noiseless: of the largest logit with the shift.
+        codes: of the largest logit with the shift and with noise.
+    """
+
+    best: Tensor
+    noiseless: Tensor
+    codes: Tensor
 
 
 @torch.no_grad()
-def choose(scores: Scores, noise: GumbelNoise | None = None) -> tuple[Tensor, Tensor]:
-    """The best codes without and with noise: ``[M]`` int64 each."""
+def choose(scores: Scores, noise: GumbelNoise | None = None, shift: Tensor | None = None) -> Chosen:
+    """Choose codes by the logits, by the shifted logits, and by the noisy ones.
+
+    Args:
+        scores: of ``M`` tokens and ``N`` codes.
+        noise: on some tokens' logits.
+        shift: ``[N]``, added to the logits of all tokens.
+    """
     kernels = kernels_for(scores.latents)
     if kernels is not None:
-        found: tuple[Tensor, Tensor] = kernels.choose(
-            *_contiguous(scores.latents, scores.weight, scores.bias), noise
-        )
-        return found
+        return _choose_by_kernels(kernels, scores, noise, shift)
     order, sampled = _order(noise)
     latents = scores.latents.detach()[order]
     best = torch.empty(len(latents), dtype=torch.int64, device=latents.device)
-    codes = torch.empty_like(best)
+    noiseless = best if shift is None else torch.empty_like(best)
+    codes = noiseless if noise is None else torch.empty_like(best)
     for tile, logits, scratch in _logit_tiles(latents, scores.weight, scores.bias, sampled):
-        best[tile] = codes[tile] = _first_largest(logits)
-        if noise is not None and tile.stop <= sampled:
-            codes[tile] = _first_largest(noise.add_to(logits, tile, scratch))
-    return _restored(best, order), _restored(codes, order)
+        best[tile] = _first_largest(logits)
+        if shift is not None:
+            noiseless[tile] = _first_largest(logits.add_(shift))
+        if noise is not None:
+            here = noise.add_to(logits, tile, scratch) if tile.stop <= sampled else None
+            codes[tile] = noiseless[tile] if here is None else _first_largest(here)
+    return Chosen(_restored(best, order), _restored(noiseless, order), _restored(codes, order))
+
+
+def _choose_by_kernels(
+    kernels: ModuleType, scores: Scores, noise: GumbelNoise | None, shift: Tensor | None
+) -> Chosen:
+    """``choose`` where kernels do it, which know of no shift but one inside of the bias."""
+    tensors = scores.latents, scores.weight, scores.bias
+    if shift is None:
+        best, codes = kernels.choose(*_contiguous(*tensors), noise)
+        return Chosen(best, best, codes)
+    best, _ = kernels.choose(*_contiguous(*tensors), None)
+    shifted = shift if scores.bias is None else scores.bias + shift
+    noiseless, codes = kernels.choose(*_contiguous(*tensors[:2], shifted), noise)
+    return Chosen(best, noiseless, codes)
 
 
 def soft_gradients(
@@ -132,7 +169,6 @@ class _SoftGradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
         latents: Tensor,
         weight: Tensor,
         bias: Tensor | None,
@@ -141,10 +177,13 @@ class _SoftGradients(torch.autograd.Function):
         noise: GumbelNoise | None,
         temperature: float,
     ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(latents, weight, bias, values, slope)
-        ctx.noise, ctx.temperature = noise, temperature
-        ctx.set_materialize_grads(False)
         return torch.zeros_like(latents), latents.new_zeros(())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        *tensors, ctx.noise, ctx.temperature = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     @once_differentiable

@@ -39,7 +39,7 @@ class PeerQuantizer(Quantizer):
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """The module on ``tokens`` [B, L, D]: quantized ``[B, L, D]``, codes ``[B, L]``, losses by name."""
 
-    def quantize(self, tokens: Tensor) -> QuantizerOutput:
+    def quantize(self, tokens: Tensor, valid: Tensor) -> QuantizerOutput:
         """See ``Quantizer``."""
         if not self.training:
             codes = self.best_codes(tokens.flatten(0, 1)).view(tokens.shape[:2])

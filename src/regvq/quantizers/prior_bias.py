@@ -1,0 +1,75 @@
+"""A prior that moves choices and leaves latents alone."""
+
+import torch
+from torch import Tensor, nn
+
+from regvq.configurable import Configurable
+from regvq.errors import RegvqError
+
+
+class PriorBias(nn.Module, Configurable):
+    """One number for each code, added to its logit while training, which draws the tokens to the prior.
+
+    Derivation. To give token i a code n at the cost ``-l_in``, so that code n gets the share ``pi_n`` of
+    the tokens, is a problem of optimal transport between tokens and codes. With one multiplier ``b_n`` for
+    each code its Lagrangian dual is
+
+        max_b  sum_n pi_n b_n  -  mean_i max_n (l_in + b_n),
+
+    whose gradient is ``pi_n - share_n``, where ``share_n`` is the share of the tokens with
+    ``argmax_n (l_in + b_n) = n``. A step of ascent therefore raises the bias of codes with too few tokens.
+    The step here is ``rate * log(pi_n / share_n)``, which has the same sign and the same fixed point, and
+    does not depend on N. ``share`` is a running mean, since one batch has few tokens for many codes.
+
+    Between steps the biases shrink by ``decay``: where the shares are what the prior asks for they go back
+    to zero, and where they cannot be they stay bounded by ``rate / (1 - decay) * |log(pi_n / share_n)|``.
+
+    No gradient passes through the biases. Through the softmax, as a loss, the prior drags latents that
+    nothing else holds to one place; a bias only changes which code a token takes, and the codebook follows.
+
+    Args:
+        rate: of a step; 0 for no biases.
+        decay: of the biases between steps, in [0, 1).
+        memory: tokens for each code that the running share spans, whatever the batch; at least 1.
+
+    Raises:
+        RegvqError: an argument is out of its range.
+    """
+
+    bias: Tensor
+    share: Tensor
+
+    def __init__(self, rate: float = 0.5, decay: float = 0.95, memory: float = 20.0) -> None:
+        super().__init__()
+        if not (0 <= rate < float("inf") and 0 <= decay < 1 and memory >= 1):
+            raise RegvqError(
+                "a prior's bias takes rate >= 0, decay in [0, 1) and memory >= 1, not "
+                f"{rate}, {decay} and {memory}"
+            )
+        self.rate, self.decay, self.memory = rate, decay, memory
+
+    def build(self, prior: Tensor) -> None:
+        """Create the biases for a prior ``[N]``; they start at zero, the shares at the prior."""
+        self.register_buffer("bias", torch.zeros_like(prior))
+        self.register_buffer("share", prior.clone())
+
+    @torch.no_grad()
+    def update(self, log_prior: Tensor, counts: Tensor, tokens: int) -> None:
+        """Take a step.
+
+        Args:
+            log_prior: ``[N]``.
+            counts: ``[N]`` float32, of the tokens that all ranks chose in a training step, biases included.
+            tokens: how many they are at most.
+        """
+        if self.rate == 0 or tokens == 0:
+            return
+        weight = min(tokens / (self.memory * len(counts)), 1.0)
+        total = counts.sum()
+        current = torch.where(total > 0, counts / total.clamp_min(1), self.share)
+        self.share.lerp_(current, weight)
+        # A code without tokens has about half a token's worth.
+        step = log_prior - self.share.clamp_min(0.5 * weight / tokens).log()
+        bias = self.decay * self.bias + self.rate * step
+        # A common shift changes nothing; without it the biases would wander off together.
+        self.bias.copy_(bias - bias.mean())
