@@ -2,8 +2,13 @@
 
 from collections.abc import Callable
 
-from regvq.quantizers import EMAVectorQuantizer, Quantizer, RegularizedVectorQuantizer, VectorQuantizer
-from regvq.quantizers import peers
+from regvq.quantizers import (
+    EMAVectorQuantizer,
+    Quantizer,
+    RegularizedVectorQuantizer,
+    VectorQuantizer,
+    peers,
+)
 from regvq.quantizers.peers import PeerSimVQ, PeerVQ
 
 Make = Callable[[int, int], Quantizer]
@@ -38,6 +43,9 @@ CONTESTANTS: dict[str, Make] = {
 
 if hasattr(peers, "PeerDiVeQ"):
     CONTESTANTS["DiVeQ"] = peers.PeerDiVeQ
+
+UNAVAILABLE = tuple({"DiVeQ"} - set(CONTESTANTS))
+"""What the verdict compares and this version of regvq does not have."""
 
 CANDIDATES: dict[str, Make] = {}
 """Forms on trial: run by name, judged by ``--judge NAME`` in the place of ``SUBJECT``, no one's rivals."""

@@ -54,7 +54,7 @@ def held_out_samples(loop: Loop, most: int) -> int:
 
 
 def curve_samples(loop: Loop, most: int) -> int:
-    """Return how many samples the curve is measured on: N tokens at least, 4,096 to 16,384."""
+    """Return how many samples the curve is measured on: 8 N tokens, 4,096 to 16,384."""
     tokens = min(max(8 * loop.codebook_size, 4096), 16384)
     return min(most, tokens // loop.tokens_per_sample)
 
@@ -163,7 +163,7 @@ class Measurement:
         """Return loss and quality of the decoder on ``codes``."""
         losses, squares, elements = 0.0, 0.0, 0
         for start in range(0, len(codes), _BATCH):
-            part = slice(start, start + _BATCH)
+            part = slice(start, min(start + _BATCH, len(codes)))
             output = self.model.decoder(self.model.quantizer.decode(codes[part]))
             target = self._target(latents, part)
             losses += float(loop_loss(self.loop, output, target, "sum"))

@@ -113,9 +113,7 @@ def run_loop(loop: Loop, contestant: str, seed: int, folder: Path | None) -> dic
         )
         row |= made
     except Exception as error:  # whatever fails is a finding of the zoo
-        row["error"] = (
-            f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:300] if str(error).strip() else ''}"
-        )
+        row["error"] = _one_line(error)
     return row | {"seconds": round(time.perf_counter() - start, 2)}
 
 
@@ -195,6 +193,12 @@ def _eval(model: nn.Module) -> Iterator[None]:
 def _require_finite(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss} at step {step}")
+
+
+def _one_line(error: Exception) -> str:
+    """Return the kind of an error and the last line of its message, which names the cause."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1][:300]}"
 
 
 def _together(loop: Loop, contestant: str, seed: int, folder: Path | None) -> dict[str, Any]:
