@@ -127,7 +127,11 @@ def judge(rows: Sequence[Row], subject: str, rivals: Iterable[str]) -> Verdict:
             lambda s: f"{s.perplexity:.2f}" if s.near else "more than 1 dB below the best",
         ),
         _share(
-            "loops within 5 % or 2 % of the least loss", 1.0, standings, lambda s: s.loss_within, _excess
+            "loops within 5 % (L1, cross-entropy 2 %) of the least loss",
+            1.0,
+            standings,
+            lambda s: s.loss_within,
+            _excess,
         ),
         _share("loops with the least loss", 0.5, standings, lambda s: s.loss_first, _excess),
     ]

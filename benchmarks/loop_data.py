@@ -116,10 +116,10 @@ def _tiny(split: str, count: int, folder: Path | None) -> Samples:
     with np.load(folder / f"tiny_imagenet64_{split}.npz") as file:
         data, offsets = file["data"], file["offsets"]
     crops = []
-    # A fixed stride goes through all classes; each photograph gives one crop.
-    for index, item in enumerate(range(0, (len(offsets) - 1), (len(offsets) - 1) // count)):
-        if index == count:
-            break
+    photographs = len(offsets) - 1
+    # Sorted by class: even steps go through all of them.
+    for index in range(count):
+        item = index * photographs // count
         encoded = data[offsets[item] : offsets[item + 1]].tobytes()
         pixels = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
         top, left = np.random.default_rng((1, index)).integers(pixels.shape[0] - SIZE + 1, size=2)
