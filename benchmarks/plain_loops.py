@@ -6,6 +6,7 @@
 Every contestant trains in the same loops (``loop_zoo``) with the same networks and batches. All figures are
 measured in eval mode on held-out samples. A row that has been made is not made again: it lies in
 ``--output``, under the loop's settings. After a quantizer has changed, delete its rows or rename it.
+A failure is a row with its error, which ``--retry`` makes again.
 
 A third of the loops is held back while a quantizer is being designed: ``--held-back`` adds them for the
 verdict. Loops on photographs and drawings need no files; the others read ``--data`` or ``REGVQ_DATA``, a
@@ -13,8 +14,9 @@ folder with the data sets of docs.
 """
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +50,13 @@ def chosen_loops(names: Sequence[str] | None, held_back: bool, steps: int | None
     return [replace(loop, steps=steps) for loop in loops] if steps else loops
 
 
+def forget_failures(paths: Iterable[Path]) -> None:
+    """Delete the rows that hold an error."""
+    for path in paths:
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["error"]:
+            path.unlink()
+
+
 def _plain(name: str) -> str:
     return name.replace(",", "").replace("'", "").replace(" ", "_")
 
@@ -69,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"{QUICK_STEPS} steps of {len(QUICK_LOOPS)} loops: under two minutes on two cores",
     )
+    parser.add_argument("--retry", action="store_true", help="make rows that hold an error again")
     parser.add_argument("--list", action="store_true", help="list the loops and stop")
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("REGVQ_DATA"), help="folder of data sets"
@@ -112,6 +122,8 @@ def main() -> None:
         for seed in arguments.seeds
         for name in names
     }
+    if arguments.retry:
+        forget_failures(wanted)
     rows = run_missing(wanted, arguments.jobs, lambda row: print(row_line(row), flush=True))
     for loop in dict.fromkeys(row["loop"] for row in rows):
         print(f"\n{loop_table(rows, loop, names)}")

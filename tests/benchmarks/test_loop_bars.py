@@ -43,7 +43,7 @@ def row(
 
 
 def bars(rows: list[dict[str, Any]]) -> dict[str, tuple[float, bool, tuple[str, ...]]]:
-    """The judged bars by the beginning of their names."""
+    """Return measured value, verdict and misses of each bar by its name."""
     verdict = judge(rows, "ours", ["a", "b"])
     return {bar.name: (bar.measured, bar.passed, misses) for bar, misses in verdict.bars}
 

@@ -242,3 +242,12 @@ def test_another_setting_is_another_row() -> None:
         for seed in (0, 1)
     }
     assert len(paths) == 4 * len(CONTESTANTS)
+
+
+def test_only_failures_are_forgotten(tmp_path: Path) -> None:
+    kept, failed = tmp_path / "kept.json", tmp_path / "failed.json"
+    kept.write_text('{"error": null}')
+    failed.write_text('{"error": "ValueError: no"}')
+    plain_loops.forget_failures([kept, failed, tmp_path / "missing.json"])
+    assert kept.is_file()
+    assert not failed.exists()
