@@ -42,6 +42,7 @@ bench: $(READY)
 	GLOO_SOCKET_IFNAME=lo $(BIN)/python benchmarks/ranks.py --quick
 	$(BIN)/python benchmarks/cost.py --quick
 	$(BIN)/python benchmarks/demo.py --quick
+	$(BIN)/python benchmarks/plain_loops.py --quick
 
 setup: $(READY)
 
