@@ -1,109 +1,25 @@
 """Laws of every quantizer in the package, and of every way to put one together."""
 
-import itertools
-from collections.abc import Callable
-
 import pytest
 import torch
-from torch import Tensor
 
-import regvq.quantizers
 from regvq.configurable import build, describe
 from regvq.errors import RegvqError
-from regvq.quantizers import (
-    BalancedStraightThrough,
-    CosineHead,
-    EMACodebook,
-    EuclideanHead,
-    GradientCodebook,
-    IdentityStraightThrough,
-    LinearHead,
-    PriorBias,
-    Quantizer,
-    RegularizedVectorQuantizer,
-    RotationStraightThrough,
-    SoftmaxStraightThrough,
+from tests.support.quantizers import (
+    ALL,
+    BOUND,
+    DIM,
+    FOUND,
+    SIZE,
+    Make,
+    any_size,
+    assert_same_state,
+    every_grid,
+    every_quantizer,
+    latents,
+    state_of,
+    trained,
 )
-from regvq.quantizers.peers import PeerFSQ, PeerLFQ, PeerVQ
-from tests.support.discovery import concrete_subclasses, takes_sizes_alone
-
-SIZE, DIM = 16, 6
-GRIDS = {"1-D": (12,), "2-D": (3, 4), "3-D": (2, 3, 2)}
-HEADS = [LinearHead, CosineHead, EuclideanHead]
-CODEBOOKS = [GradientCodebook, EMACodebook]
-STRAIGHT_THROUGHS = [
-    BalancedStraightThrough,
-    SoftmaxStraightThrough,
-    IdentityStraightThrough,
-    RotationStraightThrough,
-]
-
-Make = Callable[[int, int], Quantizer]
-
-
-def _combination(head: type, codebook: type, straight_through: type) -> Make:
-    def make(size: int, dim: int) -> Quantizer:
-        return RegularizedVectorQuantizer(
-            size,
-            dim,
-            prior_weight=0.1,  # what teaches a linear head
-            head=head(),
-            codebook=codebook(),
-            straight_through=straight_through(),
-        )
-
-    return make
-
-
-LEVELS = {1: (3,), 16: (4, 4), 100: (5, 5, 4)}
-ALL = {cls.__name__: cls for cls in concrete_subclasses(regvq.quantizers, Quantizer)}
-FOUND: dict[str, Make] = {name: cls for name, cls in ALL.items() if takes_sizes_alone(cls)}
-# Quantizers that have not any number of codes: the nearest that they can have.
-BOUND: dict[str, Make] = {
-    "PeerFSQ": lambda size, dim: PeerFSQ(dim, LEVELS.get(size, ())),
-    "PeerLFQ": lambda size, dim: PeerLFQ({1: 2, 100: 128}.get(size, size), dim),
-}
-VARIANTS: dict[str, Make] = (FOUND | BOUND) | {
-    "PeerVQ, rotated": lambda size, dim: PeerVQ(size, dim, rotation_trick=True),
-    "Reg-VQ, the paper's form": RegularizedVectorQuantizer.paper,
-    "Reg-VQ, running posterior": lambda size, dim: RegularizedVectorQuantizer(
-        size, dim, posterior_momentum=0.9
-    ),
-    "Reg-VQ, no mask, no prior": lambda size, dim: RegularizedVectorQuantizer(
-        size, dim, mask_ratio=0.0, prior_bias=PriorBias(rate=0.0)
-    ),
-    **{
-        f"Reg-VQ, {head.__name__}, {codebook.__name__}, {form.__name__}": _combination(head, codebook, form)
-        for head, codebook, form in itertools.product(HEADS, CODEBOOKS, STRAIGHT_THROUGHS)
-    },
-}
-
-every_quantizer = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS.keys())
-ANY_SIZE = {name: make for name, make in VARIANTS.items() if name not in BOUND}
-any_size = pytest.mark.parametrize("make", ANY_SIZE.values(), ids=ANY_SIZE.keys())
-every_grid = pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS.keys())
-
-
-def _latents(grid: tuple[int, ...] = (3, 4), batch: int = 2) -> Tensor:
-    return torch.randn(batch, DIM, *grid)
-
-
-def _trained(make: Make) -> Quantizer:
-    """After three training batches, so that buffers and counters have left their first values."""
-    torch.manual_seed(1)
-    quantizer = make(SIZE, DIM).train()
-    for _ in range(3):
-        quantizer(_latents())
-    return quantizer
-
-
-def _state(quantizer: Quantizer) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in quantizer.state_dict().items()}
-
-
-def _assert_same_state(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
 def test_the_walk_finds_the_public_quantizers() -> None:
@@ -116,8 +32,8 @@ def test_the_walk_finds_the_public_quantizers() -> None:
 @every_grid
 @every_quantizer
 def test_decode_of_encode_is_what_forward_gives(make: Make, grid: tuple[int, ...]) -> None:
-    quantizer = _trained(make).eval()
-    z = _latents(grid)
+    quantizer = trained(make).eval()
+    z = latents(grid)
     output = quantizer(z)
     codes = quantizer.encode(z)
     assert torch.equal(output.codes, codes)
@@ -128,22 +44,22 @@ def test_decode_of_encode_is_what_forward_gives(make: Make, grid: tuple[int, ...
 
 @every_quantizer
 def test_eval_draws_nothing_and_changes_nothing(make: Make) -> None:
-    quantizer = _trained(make).eval()
-    z = _latents()
-    before, random_state = _state(quantizer), torch.get_rng_state()
+    quantizer = trained(make).eval()
+    z = latents()
+    before, random_state = state_of(quantizer), torch.get_rng_state()
     quantizer(z)
     quantizer.encode(z)
     quantizer.decode(quantizer.encode(z))
     quantizer.token_logits(z)
     assert torch.equal(torch.get_rng_state(), random_state)
-    _assert_same_state(before, _state(quantizer))
+    assert_same_state(before, state_of(quantizer))
 
 
 @every_grid
 @every_quantizer
 def test_the_best_logit_is_the_code(make: Make, grid: tuple[int, ...]) -> None:
-    quantizer = _trained(make)
-    z = _latents(grid)
+    quantizer = trained(make)
+    z = latents(grid)
     logits = quantizer.token_logits(z)
     assert logits.shape == (2, SIZE, *grid)
     assert logits.dtype == torch.float32
@@ -154,8 +70,8 @@ def test_the_best_logit_is_the_code(make: Make, grid: tuple[int, ...]) -> None:
 @every_grid
 @every_quantizer
 def test_shapes_and_types(make: Make, grid: tuple[int, ...], training: bool) -> None:
-    quantizer = _trained(make).train(training)
-    output = quantizer(_latents(grid))
+    quantizer = trained(make).train(training)
+    output = quantizer(latents(grid))
     assert output.quantized.shape == (2, DIM, *grid)
     assert output.codes.shape == output.best_codes.shape == (2, *grid)
     assert output.codes.dtype == output.best_codes.dtype == torch.int64
@@ -171,17 +87,17 @@ def test_shapes_and_types(make: Make, grid: tuple[int, ...], training: bool) -> 
 
 @every_quantizer
 def test_training_looks_up_the_codes_it_reports(make: Make) -> None:
-    quantizer = _trained(make).train()
+    quantizer = trained(make).train()
     codebook = quantizer.codebook.detach().clone()  # a training step may move it
-    output = quantizer(_latents())
+    output = quantizer(latents())
     assert torch.equal(codebook[output.codes].movedim(-1, 1), output.quantized)
 
 
 @every_quantizer
 def test_the_gradient_reaches_the_encoder(make: Make) -> None:
-    quantizer = _trained(make).train()
-    z = _latents().requires_grad_()
-    target = _latents()
+    quantizer = trained(make).train()
+    z = latents().requires_grad_()
+    target = latents()
     (quantizer(z).quantized - target).square().mean().backward()
     assert z.grad is not None
     assert z.grad.isfinite().all()
@@ -190,10 +106,10 @@ def test_the_gradient_reaches_the_encoder(make: Make) -> None:
 
 @every_quantizer
 def test_a_training_step_moves_the_codebook(make: Make) -> None:
-    quantizer = _trained(make).train()
+    quantizer = trained(make).train()
     before = quantizer.codebook.detach().clone()
     optimizer = torch.optim.SGD([*quantizer.parameters(), torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    output = quantizer(_latents().requires_grad_())
+    output = quantizer(latents().requires_grad_())
     (output.quantized.square().mean() + output.loss).backward()
     optimizer.step()
     moved = (quantizer.codebook.detach() - before).abs().amax(1) > 0
@@ -204,10 +120,10 @@ def test_a_training_step_moves_the_codebook(make: Make) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @every_quantizer
 def test_half_precision_changes_nothing_inside(make: Make, dtype: torch.dtype) -> None:
-    quantizer = _trained(make).train()
+    quantizer = trained(make).train()
     twin = make(SIZE, DIM).train()
     twin.load_state_dict(quantizer.state_dict())
-    z = (100 * _latents()).to(dtype)  # large enough for squares to leave half precision
+    z = (100 * latents()).to(dtype)  # large enough for squares to leave half precision
     half, full = z.clone().requires_grad_(), z.float().requires_grad_()
     torch.manual_seed(2)
     with torch.autocast("cpu", dtype=dtype):
@@ -233,10 +149,10 @@ def test_half_precision_changes_nothing_inside(make: Make, dtype: torch.dtype) -
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @every_quantizer
 def test_weights_kept_in_half_precision_still_compute_in_full(make: Make, dtype: torch.dtype) -> None:
-    quantizer = _trained(make).eval().to(dtype)
-    twin = _trained(make).eval()
+    quantizer = trained(make).eval().to(dtype)
+    twin = trained(make).eval()
     twin.load_state_dict({name: value.float() for name, value in quantizer.state_dict().items()})
-    z = _latents()
+    z = latents()
     codes = quantizer.encode(z.to(dtype))
     assert torch.equal(codes, twin.encode(z.to(dtype).float()))
     assert torch.equal(quantizer(z.to(dtype)).codes, codes)
@@ -245,7 +161,7 @@ def test_weights_kept_in_half_precision_still_compute_in_full(make: Make, dtype:
 
 @every_quantizer
 def test_the_loss_is_the_sum_of_finite_losses(make: Make) -> None:
-    output = _trained(make)(_latents().requires_grad_())
+    output = trained(make)(latents().requires_grad_())
     assert output.loss.shape == ()
     assert output.loss.dtype == torch.float32
     assert output.loss.isfinite()
@@ -260,28 +176,28 @@ def test_the_loss_is_the_sum_of_finite_losses(make: Make) -> None:
 
 @every_quantizer
 def test_the_state_dict_carries_everything(make: Make) -> None:
-    quantizer = _trained(make)
+    quantizer = trained(make)
     twin = make(SIZE, DIM).train()
     twin.load_state_dict({name: value.clone() for name, value in quantizer.state_dict().items()})
-    z = _latents()
+    z = latents()
     torch.manual_seed(3)
     expected = quantizer(z)
     torch.manual_seed(3)
     output = twin(z)
     assert torch.equal(output.quantized, expected.quantized)
     assert torch.equal(output.loss, expected.loss)
-    _assert_same_state(_state(twin), _state(quantizer))
+    assert_same_state(state_of(twin), state_of(quantizer))
 
 
 @every_quantizer
 def test_a_description_rebuilds_it(make: Make) -> None:
-    quantizer = _trained(make).eval()
+    quantizer = trained(make).eval()
     description = describe(quantizer)
     twin = build(description).eval()
     assert type(twin) is type(quantizer)
     assert describe(twin) == description
     twin.load_state_dict(quantizer.state_dict())
-    z = _latents()
+    z = latents()
     assert torch.equal(twin(z).quantized, quantizer(z).quantized)
     assert torch.equal(twin(z).loss, quantizer(z).loss)
 
@@ -290,7 +206,7 @@ def test_a_description_rebuilds_it(make: Make) -> None:
 def test_one_code_is_enough(make: Make) -> None:
     quantizer = make(1, DIM).train()
     for _ in range(2):
-        output = quantizer(_latents().requires_grad_())
+        output = quantizer(latents().requires_grad_())
     assert output.codes.max() == 0
     assert output.quantized.isfinite().all()
     assert output.loss.isfinite()
@@ -300,7 +216,7 @@ def test_one_code_is_enough(make: Make) -> None:
 @every_quantizer
 def test_more_codes_than_tokens(make: Make) -> None:
     quantizer = make(100, DIM).train()
-    z = _latents().requires_grad_()
+    z = latents().requires_grad_()
     for _ in range(2):
         output = quantizer(z)
     (output.quantized.square().mean() + output.loss).backward()

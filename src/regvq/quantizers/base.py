@@ -14,7 +14,7 @@ from regvq.errors import RegvqError
 from regvq.quantizers import functional
 from regvq.quantizers.collectives import sum_over_ranks
 from regvq.quantizers.replay import Replays
-from regvq.quantizers.transforms import outside_of_graphs, plain
+from regvq.quantizers.transforms import outside_of_graphs, outside_of_transforms, plain
 from regvq.quantizers.usage_watch import UsageWatch
 from regvq.types import QuantizerOutput
 
@@ -122,6 +122,7 @@ class Quantizer(nn.Module, Configurable, ABC):
 
     @outside_of_graphs
     def _pass(self, z: Tensor) -> QuantizerOutput:
+        plain(z)  # refuses what has no single batch
         if not self.training:
             return self._on_grid(z)
         with self._replays.training_pass(self) as this_pass:
@@ -138,7 +139,8 @@ class Quantizer(nn.Module, Configurable, ABC):
             flat = self.quantize(torch.where(valid[..., None], tokens, 0.0), valid)
         quantized = torch.where(valid[..., None], flat.quantized, torch.nan)
         # Of the best matches: that is what encoding will give, however many places sample now.
-        flat.stats.update(self._usage_stats(plain(flat.best_codes), plain(valid)))
+        with outside_of_transforms():
+            flat.stats.update(self._usage_stats(plain(flat.best_codes), plain(valid)))
         return dataclasses.replace(
             flat,
             quantized=self._to_grid(quantized, grid).to(z.dtype),
@@ -177,7 +179,7 @@ class Quantizer(nn.Module, Configurable, ABC):
         grid = self._grid(z)
         with torch.autocast(z.device.type, enabled=False):
             logits = self.logits(self._rows(z))
-        return self._to_grid(logits.view(len(z), -1, self.codebook_size), grid)
+        return self._to_grid(logits.view(len(z), grid.numel(), self.codebook_size), grid)
 
     def sum_over_ranks(self, value: Tensor) -> Tensor:
         """Sum over all ranks while training; this rank's own value in eval mode."""
@@ -196,7 +198,7 @@ class Quantizer(nn.Module, Configurable, ABC):
 
     @staticmethod
     def _to_grid(tokens: Tensor, grid: torch.Size) -> Tensor:
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, *grid)
+        return tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
 
     @torch.no_grad()
     def _usage_stats(self, codes: Tensor, valid: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from regvq.quantizers.scores import Scores
 from regvq.quantizers.step_counter import TrainingSteps
 from regvq.quantizers.straight_through import StraightThrough
 from regvq.quantizers.tiles import best_codes, soft_gradients
-from regvq.quantizers.transforms import plain
+from regvq.quantizers.transforms import outside_of_transforms, plain
 from regvq.types import QuantizerOutput
 
 
@@ -108,7 +108,8 @@ class ComposedQuantizer(Quantizer):
         # A batch without tokens, of all ranks, starts nothing; to look would make the host wait for a
         # device.
         if self.learning and self.steps.batches == 0:
-            self.embeddings.start(plain(latents).detach(), plain(rows))
+            with outside_of_transforms():
+                self.embeddings.start(plain(latents).detach(), plain(rows))
         codes = self.codebook
         choice = self.choose(self.head(latents, codes), codes, valid)
         best = F.embedding(choice.noiseless.flatten(), codes)
@@ -123,11 +124,8 @@ class ComposedQuantizer(Quantizer):
         if choice.mask is not None:
             perturbation = squared_distance(chosen, best).detach().view(valid.shape)
         if self.learning:
-            seen, found, real = plain(latents).detach(), plain(best).detach(), plain(rows)
-            self.head.observe(seen, found, real)
-            codes_taken = plain(choice.noiseless).flatten()
-            self.embeddings.update(seen, codes_taken, real, self.steps.batches)
-            self.steps.finish_batch()
+            with outside_of_transforms():
+                self._learn(plain(latents), plain(best), plain(choice.noiseless), plain(rows))
         return QuantizerOutput(
             quantized=quantized.view_as(tokens),
             codes=choice.codes,
@@ -137,3 +135,9 @@ class ComposedQuantizer(Quantizer):
             losses=losses,
             stats=choice.stats,
         )
+
+    def _learn(self, latents: Tensor, best: Tensor, codes: Tensor, valid: Tensor) -> None:
+        latents = latents.detach()
+        self.head.observe(latents, best.detach(), valid)
+        self.embeddings.update(latents, codes.flatten(), valid, self.steps.batches)
+        self.steps.finish_batch()

@@ -18,7 +18,7 @@ from regvq.quantizers.straight_through import (
     StraightThrough,
 )
 from regvq.quantizers.tiles import Chosen, GumbelNoise, choose, soft_gradients
-from regvq.quantizers.transforms import plain
+from regvq.quantizers.transforms import outside_of_transforms, plain
 from regvq.ranks import world_size
 from regvq.schedules import Schedule, bounded_schedule
 
@@ -156,8 +156,10 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         noise = self._noise(valid, spread)
         shift = self.prior_bias.bias if self.training and self.prior_bias.rate > 0 else None
         found = choose(scores, noise, shift)
-        stats = self._sampling_stats(found, noise, valid, spread)
-        kl, slope = self._prior(found, valid, stats)
+        with outside_of_transforms():
+            taken = Chosen(plain(found.best), plain(found.noiseless), plain(found.codes))
+            stats = self._sampling_stats(taken, noise, plain(valid), spread)
+            kl, slope = self._prior(taken, plain(valid), stats)
         weight = self.prior_weight(step)
         expected, losses = None, {}
         if weight > 0 or self.straight_through.needs_softmax:
@@ -201,8 +203,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         """Look how many of the sampled tokens have changed, and tell ``changed_share``."""
         if noise is None:
             return {}
-        sampled = plain(noise.mask) & plain(valid).flatten()
-        changed = sampled & (plain(found.codes) != plain(found.noiseless))
+        sampled = noise.mask & valid.flatten()
+        changed = sampled & (found.codes != found.noiseless)
         counted = self.sum_over_ranks(torch.stack([changed.sum(), sampled.sum()]).float())
         if self.learning and self.changed_share is not None:
             self.changed_share.update(*counted)
@@ -213,9 +215,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
 
     def _prior(self, found: Chosen, valid: Tensor, stats: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The KL of the chosen tokens to the prior and its slope [N]; moves what learns of the counts."""
-        size, real = self.codebook_size, plain(valid).flatten()
-        noiseless = functional.token_counts(plain(found.noiseless), size, real)
-        counts = functional.token_counts(plain(found.codes), size, real)
+        size, real = self.codebook_size, valid.flatten()
+        noiseless = functional.token_counts(found.noiseless, size, real)
+        counts = functional.token_counts(found.codes, size, real)
         counts, noiseless = self.sum_over_ranks(torch.stack([counts, noiseless]))
         tokens = valid.numel() * (world_size() if self.training else 1)
         posterior = counts / counts.sum().clamp_min(1)

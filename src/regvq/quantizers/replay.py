@@ -23,14 +23,14 @@ _IN_FLIGHT = 16
 """Passes of reentrant checkpointing whose copies are kept: it has no graph that they could live with."""
 
 
-class _State:
+class State:
     """The buffers, as they are, and the extra states of a module and its children."""
 
     def __init__(self, module: nn.Module) -> None:
         self.buffers = [dict(part._buffers) for part in module.modules()]
         self.extra = [_extra_state(part) for part in module.modules()]
 
-    def copy_buffers(self) -> "_State":
+    def copy_buffers(self) -> "State":
         """Make the buffers copies, which do not change with the module's."""
         self.buffers = [
             {name: None if value is None else value.clone() for name, value in buffers.items()}
@@ -50,8 +50,8 @@ class Replays:
     """Copies of the state before those training passes of a quantizer that may be run again."""
 
     def __init__(self) -> None:
-        self._copies: weakref.WeakValueDictionary[int, _State] = weakref.WeakValueDictionary()
-        self._kept: deque[_State] = deque(maxlen=_IN_FLIGHT)
+        self._copies: weakref.WeakValueDictionary[int, State] = weakref.WeakValueDictionary()
+        self._kept: deque[State] = deque(maxlen=_IN_FLIGHT)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Replays":
         return Replays()
@@ -78,20 +78,20 @@ class Replays:
                 "activation checkpointing runs a quantizer again with other random numbers than before: "
                 "leave its preserve_rng_state at True"
             )
-        now = _State(module)
+        now = State(module)
         copy.put_into(module)
         # What this pass moves are copies of the copy, as it may be run a third time.
-        _State(module).copy_buffers().put_into(module)
+        State(module).copy_buffers().put_into(module)
         try:
             yield Pass(copy)
         finally:
             now.put_into(module)
 
-    def _keep(self, ticket: int, module: nn.Module) -> _State | None:
+    def _keep(self, ticket: int, module: nn.Module) -> State | None:
         reentrant = not torch.is_grad_enabled() and _under_reentrant_checkpoint()
         if not (reentrant or _under_checkpoint()):
             return None
-        copy = self._copies[ticket] = _State(module).copy_buffers()
+        copy = self._copies[ticket] = State(module).copy_buffers()
         if reentrant:
             self._kept.append(copy)
         return copy
@@ -104,7 +104,7 @@ class Pass:
         copy: of the state before it, where it may be run again.
     """
 
-    def __init__(self, copy: _State | None) -> None:
+    def __init__(self, copy: State | None) -> None:
         self._copy = copy
 
     def tie_to(self, output: Tensor) -> None:

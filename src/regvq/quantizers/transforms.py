@@ -1,11 +1,13 @@
 """Quantizers inside of torch's program transforms: ``torch.compile``, ``torch.func``."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
 from regvq.errors import RegvqError
 
@@ -35,6 +37,16 @@ def outside_of_graphs(function: Callable[P, T]) -> Callable[P, T]:
         return uncompiled[0](*args, **kwargs)
 
     return wrapper
+
+
+@contextmanager
+def outside_of_transforms() -> Iterator[None]:
+    """Run a block on plain tensors: inside of ``torch.func``'s transforms statistics could not move."""
+    if torch._C._functorch.peek_interpreter_stack() is None:
+        yield
+        return
+    with temporarily_clear_interpreter_stack():
+        yield
 
 
 def plain(tensor: Tensor) -> Tensor:

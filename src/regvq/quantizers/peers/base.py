@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from regvq.errors import RegvqError
 from regvq.quantizers.base import Quantizer
+from regvq.quantizers.functional import identity_straight_through
+from regvq.quantizers.replay import State
 from regvq.types import QuantizerOutput
 
 
@@ -30,7 +32,7 @@ class PeerQuantizer(Quantizer):
 
     def __init__(self, codebook_size: int, dim: int, make: Callable[[], nn.Module]) -> None:
         super().__init__(codebook_size, dim)
-        self.peer = make()
+        self.peer = make().float()  # whatever the default format is
 
     def start(self, tokens: Tensor) -> None:
         """Sees ``tokens`` [B, L, D] of every training batch before it is quantized; does nothing here."""
@@ -43,11 +45,14 @@ class PeerQuantizer(Quantizer):
         """See ``Quantizer``."""
         if not self.training:
             codes = self.best_codes(tokens.flatten(0, 1)).view(tokens.shape[:2])
-            return QuantizerOutput(self.codebook[codes], codes, codes)
+            return QuantizerOutput(identity_straight_through(tokens, self.codebook[codes]), codes, codes)
+        before_all = None if self.learning else State(self).copy_buffers()
         self.start(tokens)
         # The module may move the codebook in place: what it looked up is the codebook of before.
         before = self.codebook.detach().clone()
         quantized, indices, losses = self.train_step(tokens)
+        if before_all is not None:
+            before_all.put_into(self)
         codes = indices.long()
         exact = before[codes] + (quantized - quantized.detach())
         return QuantizerOutput(exact, codes, codes, losses=losses)
