@@ -54,3 +54,8 @@ CANDIDATES: dict[str, Make] = {}
 def maker(name: str) -> Make:
     """Return what builds the quantizer ``name``."""
     return (CONTESTANTS | CANDIDATES)[name]
+
+
+def rivals_of(subject: str) -> list[str]:
+    """Return whom ``subject`` is judged against: a candidate stands in the place of ``SUBJECT``."""
+    return [name for name in CONTESTANTS if name not in (subject, SUBJECT)]

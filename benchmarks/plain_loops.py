@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from loop_bars import judge
-from loop_contestants import CANDIDATES, CONTESTANTS, SUBJECT, UNAVAILABLE
+from loop_contestants import CANDIDATES, CONTESTANTS, SUBJECT, UNAVAILABLE, rivals_of
 from loop_data import SOURCES, available
 from loop_tables import loop_table, row_line, verdict_text
 from loop_training import run_loop
@@ -37,11 +37,6 @@ def path_of(output: Path, loop: Loop, contestant: str, seed: int) -> Path:
     """Return the file that keeps a row; another when any setting of the loop changes."""
     folder = f"{_plain(loop.name)}-{loop.fingerprint}"
     return output / folder / f"{_plain(contestant)}-{seed}.json"
-
-
-def rivals_of(subject: str) -> list[str]:
-    """Return whom ``subject`` is judged against: a candidate stands in the place of ``SUBJECT``."""
-    return [name for name in CONTESTANTS if name not in (subject, SUBJECT)]
 
 
 def chosen_loops(names: Sequence[str] | None, held_back: bool, steps: int | None) -> list[Loop]:

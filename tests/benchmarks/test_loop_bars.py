@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from loop_bars import judge
+from loop_contestants import rivals_of
 from loop_tables import loop_table, verdict_text
-from plain_loops import rivals_of
 
 KINDS = ("clean", "posterior 40 %", "nearest 80 %")
 
