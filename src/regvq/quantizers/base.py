@@ -3,6 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from numbers import Integral
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,12 @@ class Quantizer(nn.Module, Configurable, ABC):
     Args:
         codebook_size: number of codes N, at least 1.
         dim: channels D of the latents, at least 1.
+    """
+
+    exact_in_training: ClassVar[bool] = True
+    """Whether ``quantized`` in training holds rows of the codebook. In eval mode it always does.
+
+    Where it is false, training values are noisy. They lie as far from the latents as the rows of ``codes``.
     """
 
     def __init__(self, codebook_size: int, dim: int) -> None:

@@ -1,4 +1,4 @@
-"""What makes a quantizer of vector-quantize-pytorch one of ours."""
+"""Adapters that bring quantizers of other packages under this package's contract."""
 
 import importlib
 from abc import abstractmethod
@@ -13,12 +13,17 @@ from regvq.types import QuantizerOutput
 
 
 class PeerQuantizer(Quantizer):
-    """A quantizer of the package ``vector-quantize-pytorch``, trained by its own code.
+    """A quantizer of another package, trained by that package's own code.
 
     In training its module chooses the codes, moves its codebook and makes its loss. Encoding, decoding and
-    logits are computed here from its weights in float32, because the contract asks of them what not every
-    one of its modules does: no chance, no change of state, full precision. ``quantized`` has the value of
-    the codebook's row to the last bit and the gradient of the module.
+    logits are computed here from its weights in float32: no random draw, no change of state, full
+    precision. In eval mode the module is not called at all, so neither is its loss.
+
+    ``quantized`` has the gradient of the module. Its value in training is the codebook's row to the last
+    bit, or the module's own value where ``exact_in_training`` is false.
+
+    All state of a training step lies in buffers and parameters. Whether several processes train together
+    is asked at each training step, never when the module is built.
 
     Args:
         codebook_size: number of codes N that the module really has.
@@ -26,42 +31,49 @@ class PeerQuantizer(Quantizer):
         make: builds the module.
     """
 
-    peer: Any  # the library has no types
+    peer: Any  # the packages have no types
+
+    writes_parameters = False
+    """Whether a training step writes into parameters; ``sharded`` then takes the values over."""
 
     def __init__(self, codebook_size: int, dim: int, make: Callable[[], nn.Module]) -> None:
         super().__init__(codebook_size, dim)
         self.peer = make()
 
-    def start(self, tokens: Tensor) -> None:
-        """Sees ``tokens`` [B, L, D] of every training batch before it is quantized; does nothing here."""
+    def before_step(self, tokens: Tensor) -> None:
+        """Prepare the module for the training tokens [B, L, D] float32; nothing to do by default."""
 
     @abstractmethod
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The module on ``tokens`` [B, L, D]: quantized ``[B, L, D]``, codes ``[B, L]``, losses by name."""
+        """Return the module's quantized ``[B, L, D]``, codes ``[B, L]`` and losses for tokens [B, L, D].
+
+        The losses are tensors of their own: writing into them leaves the module as it is.
+        """
 
     def quantize(self, tokens: Tensor) -> QuantizerOutput:
         """See ``Quantizer``."""
         if not self.training:
             codes = self.best_codes(tokens.flatten(0, 1)).view(tokens.shape[:2])
             return QuantizerOutput(self.codebook[codes], codes, codes)
-        self.start(tokens)
-        # The module may move the codebook in place: what it looked up is the codebook of before.
+        # The one place where training tokens enter the module.
+        taught = tokens
+        self.before_step(taught.detach())
+        # The module may move the codebook in place: it looked its values up in the codebook of before.
         before = self.codebook.detach().clone()
-        quantized, indices, losses = self.train_step(tokens)
+        quantized, indices, losses = self.train_step(taught)
         codes = indices.long()
-        exact = before[codes] + (quantized - quantized.detach())
-        return QuantizerOutput(exact, codes, codes, losses=losses)
+        if self.exact_in_training:
+            quantized = before[codes] + (quantized - quantized.detach())
+        return QuantizerOutput(quantized, codes, codes, losses=losses)
 
 
-def library(name: str) -> Any:
-    """A class of vector-quantize-pytorch.
+def library(name: str, package: str = "vector-quantize-pytorch") -> Any:
+    """Return the class ``name`` of a package.
 
     Raises:
         RegvqError: the package is not installed.
     """
     try:
-        return getattr(importlib.import_module("vector_quantize_pytorch"), name)
+        return getattr(importlib.import_module(package.replace("-", "_")), name)
     except ImportError:
-        raise RegvqError(
-            f"{name} comes with the package vector-quantize-pytorch: pip install 'regvq[peers]'"
-        ) from None
+        raise RegvqError(f"{name} comes with the package {package}: pip install 'regvq[peers]'") from None

@@ -65,7 +65,7 @@ class PeerVQ(PeerQuantizer):
     def logits(self, tokens: Tensor) -> Tensor:
         return euclidean_scores(tokens, self.codebook, 0.5).logits()
 
-    def start(self, tokens: Tensor) -> None:
+    def before_step(self, tokens: Tensor) -> None:
         # Else the first batch would be decoded from the zeros that were there before its means.
         self.peer._codebook.init_embed_(tokens.detach().reshape(1, -1, self.dim))
 
