@@ -292,6 +292,7 @@ def test_one_code_is_enough(make: Make) -> None:
     assert output.stats["usage"] == output.stats["perplexity"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:the first batch has")
 @every_quantizer
 def test_more_codes_than_tokens(make: Make) -> None:
     quantizer = make(100, DIM).train()

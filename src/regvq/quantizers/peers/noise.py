@@ -11,7 +11,7 @@ from regvq.errors import RegvqError
 from regvq.quantizers.collectives import from_first_rank, sum_over_ranks
 from regvq.quantizers.functional import euclidean_scores, token_counts
 from regvq.quantizers.peers.base import PeerQuantizer, library
-from regvq.quantizers.peers.starts import start_codes
+from regvq.quantizers.peers.starts import distinct_latents, start_codes
 
 Start = Literal["data", "package"]
 
@@ -92,7 +92,8 @@ class NoisePeer(PeerQuantizer):
         """Start the codebook at the first step, and replace unused codes at each interval's end."""
         steps = int(self.peer.iter_counter)
         if steps == 0 and self.init == "data":
-            self.peer.codebook.copy_(start_codes(tokens.flatten(0, 1), self.codebook_size))
+            distinct = distinct_latents(tokens.flatten(0, 1))
+            self.peer.codebook.copy_(start_codes(distinct, self.codebook_size))
         # Before the step instead of after the last one: a replayed step then does the same again.
         if steps > 0 and self.replacement_iters > 0 and steps % self.replacement_iters == 0:
             self.peer._replace_unused_entries()

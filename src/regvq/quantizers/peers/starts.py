@@ -12,28 +12,44 @@ NOISE = 0.1
 """Standard deviation of the noise on repeated latents, relative to that of the latents."""
 
 
-@torch.no_grad()
-def start_codes(tokens: Tensor, number: int) -> Tensor:
-    """Return ``number`` codes on latents of all ranks: ``[number, D]``, equal on every rank.
+def distinct_latents(tokens: Tensor) -> Tensor:
+    """Return the distinct latents of all ranks' ``tokens`` [M, D]: ``[K, D]``, equal on every rank."""
+    distinct: Tensor = gather_rows(tokens.detach()).unique(dim=0)
+    return distinct
+
+
+def start_codes(distinct: Tensor, number: int) -> Tensor:
+    """Return ``number`` codes that start on latents: ``[number, D]``, equal on every rank.
 
     Latents are drawn at random, each distinct one once. Where there are fewer than ``number`` of them, the
-    codes beyond start on latents plus small noise. So each code starts where the data are, and no two codes
-    are equal, which would leave one of them unused forever. A warning says so.
+    codes beyond start near random ones (``near_latents``), and a warning says so. So each code starts where
+    the data are, and no two are equal, which would leave one of them unused.
 
     Args:
-        tokens: ``[M, D]`` float32 on each rank, with the same M.
+        distinct: ``[K, D]`` float32, of ``distinct_latents``.
         number: of codes.
     """
-    rows = gather_rows(tokens)
-    distinct = rows.unique(dim=0)
     if len(distinct) >= number:
-        return from_first_rank(distinct[torch.randperm(len(distinct), device=rows.device)[:number]])
+        return from_first_rank(distinct[torch.randperm(len(distinct), device=distinct.device)[:number]])
+    missing = number - len(distinct)
     if rank() == 0:
         warnings.warn(
-            f"the first batch has {len(distinct)} distinct latents for {number} codes, so "
-            f"{number - len(distinct)} codes start on latents plus noise: a larger batch starts better",
-            stacklevel=3,
+            f"the first batch has {len(distinct)} distinct latents for {number} codes, so {missing} codes "
+            "start on latents plus noise: a larger batch starts better",
+            stacklevel=2,
         )
-    repeated = distinct[torch.randint(len(distinct), (number - len(distinct),), device=rows.device)]
-    noise = NOISE * rows.std(0, correction=0) * torch.randn_like(repeated)
-    return from_first_rank(torch.cat([distinct, repeated + noise]))
+    return torch.cat([distinct, near_latents(distinct, missing)])
+
+
+def near_latents(distinct: Tensor, number: int) -> Tensor:
+    """Return random latents plus normal noise of ``NOISE`` times their spread: ``[number, D]``.
+
+    They are equal on every rank. The spread is the standard deviation of each channel.
+
+    Args:
+        distinct: ``[K, D]`` float32, of ``distinct_latents``.
+        number: of codes.
+    """
+    chosen = distinct[torch.randint(len(distinct), (number,), device=distinct.device)]
+    noise = NOISE * distinct.std(0, correction=0) * torch.randn_like(chosen)
+    return from_first_rank(chosen + noise)
