@@ -19,6 +19,7 @@ MAKE: dict[str, Callable[[], Quantizer]] = {
     "FSQ without projection": lambda: PeerFSQ(DIM, (3, 4, 5, 3, 3, 4)),
     "LFQ": lambda: PeerLFQ(32, DIM),
     "LFQ without projection": lambda: PeerLFQ(64, DIM),
+    "LFQ without losses": lambda: PeerLFQ(64, DIM, entropy_weight=0.0, commitment=0.0),
 }
 
 
@@ -50,12 +51,29 @@ def test_a_training_step_is_the_library_s(make: Callable[[], Quantizer]) -> None
     (output.quantized.square().sum() + output.loss).backward()
     torch.manual_seed(1)
     torch.randint(2**62, ())  # the number of the pass
+    twin.before_step(other.detach().transpose(1, 2))  # sets the threshold of dead codes
     quantized, _, *loss = twin.peer(other.transpose(1, 2))
     (quantized.square().sum() + sum(part.sum() for part in loss)).backward()
     # The adapter's value is the code itself; the library's carries the rounding of its gradient path.
     torch.testing.assert_close(z.grad, other.grad, rtol=1e-4, atol=1e-4)
     for name, value in quantizer.peer.state_dict().items():
         assert torch.equal(value, twin.peer.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("make", MAKE.values(), ids=MAKE.keys())
+def test_adding_to_losses_in_place_leaves_the_module_alone(
+    make: Callable[[], Quantizer], training: bool
+) -> None:
+    quantizer = trained(make).train(training)
+    output = quantizer(torch.randn(4, DIM, 5, 5))
+    state = {name: value.clone() for name, value in quantizer.named_buffers()}
+    with torch.no_grad():
+        for value in (*output.losses.values(), output.loss):
+            value += 1
+    for name, value in quantizer.named_buffers():
+        assert torch.equal(value, state[name]), name
+    assert training or output.losses == {}  # the module is not asked in eval mode
 
 
 @pytest.mark.parametrize("name", ["VQ", "VQ, rotated"])

@@ -26,10 +26,11 @@ from regvq.generators import AutoregressiveGenerator, Generator, TokenSource
 from regvq.losses import AdversarialLoss, ContrastiveLoss, Objective, PerceptualLoss
 from regvq.nets import IdentityBackbone, OfflineFeatures, PatchDiscriminator, VQGANBackbone
 from regvq.quantizers import Quantizer, RegularizedVectorQuantizer, VectorQuantizer
+from regvq.quantizers.peers import PeerDiVeQ, PeerLFQ, PeerVQ
 from regvq.tokenizers import ImageTokenizer
 from regvq.training import GeneratorTraining, ModelTraining, MuonOptions, TokenizerTraining, fit
 from regvq.training.run_folder import RunFolder
-from regvq.training.sharding import own_part
+from regvq.training.sharding import joined, own_part
 from tests.support.placed_chance import PlacedChance
 from tests.support.placed_mask import PlacedMask
 
@@ -89,12 +90,24 @@ TRAININGS: dict[str, Callable[[bool], ModelTraining]] = {
     "regvq": partial(_tokenizer, _regvq, Objective),
     "adversary": partial(_tokenizer, _regvq, _of_an_adversary),
     "gradient-codebook": partial(_tokenizer, lambda: VectorQuantizer(32, 8, init="data"), Objective),
+    "peer-vq": partial(
+        _tokenizer, lambda: PeerVQ(32, 8, kmeans_init=False, dead_code_threshold=0.0), Objective
+    ),
+    "peer-lfq": partial(_tokenizer, lambda: PeerLFQ(32, 8), Objective),
     "contrastive": partial(_tokenizer, lambda: PlacedMask(32, 8), _of_features),
     "adamw": partial(_generator, AutoregressiveGenerator, None),
     "muon": partial(_generator, AutoregressiveGenerator, MuonOptions()),
     "diffusion": partial(_generator, PlacedChance, None),
 }
+DRAWN: dict[str, Callable[[], Quantizer]] = {
+    "peer-vq-drawn": lambda: PeerVQ(32, 8, decay=0.5, dead_code_threshold=1.0),
+    # All codes that some step did not use are replaced by copies, two steps after the start.
+    "peer-diveq": lambda: PeerDiVeQ(32, 8, replacement_iters=2, discard_threshold=1.0),
+}
+"""Quantizers that draw in training, which one process cannot repeat."""
 UNDER_DDP = {
+    "ddp-peer-vq": ("peer-vq", False),
+    "ddp-peer-lfq": ("peer-lfq", False),
     "ddp-adversary": ("adversary", False),
     "ddp-contrastive": ("contrastive", False),
     "ddp-compiled-adversary": ("adversary", True),
@@ -134,6 +147,21 @@ def _split_up(folder: Path) -> None:
             "all": sum(value.numel() for value in training.parameters()),
             "split": [one for one, module in training.named_modules() if isinstance(module, FSDPModule)],
         }
+    for name, quantizer in DRAWN.items():
+        for strategy in ("sharded", "ddp"):
+            training = _tokenizer(quantizer, Objective, False)
+            data = ImageDataModule(ScenesData(16, 64, 9), 4, val_batch_size=4)
+            # So slow that copies stay as near to each other as they were made.
+            training.learning_rate = 1e-7
+            options = {**OPTIONS, "devices": 2, "strategy": strategy}
+            model = fit(training, data, folder / f"{strategy}-{name}", **options)
+            model.save_pretrained(folder / f"{strategy}-{name}-{ranks.rank()}")
+            codebook = next(
+                joined(value.detach())
+                for key, value in (*training.named_parameters(), *training.named_buffers())
+                if key in ("model.quantizer.peer.codebook", "model.quantizer.peer._codebook.embed")
+            )
+            facts[f"{strategy}-{name}"] = codebook.reshape(32, 8).tolist()
     for run, (name, compiled) in UNDER_DDP.items():
         graphs = counters["stats"]["unique_graphs"]
         train(name, folder / run, compile=compiled, **{**shared, "strategy": "ddp"})

@@ -16,7 +16,7 @@ from regvq.model_folder import load_model
 from regvq.training import TokenizerTraining, fit
 from regvq.training.run_folder import RunFolder
 from regvq.training.sharding import ShardedStrategy, shard, whole
-from tests.support.split_trainings import SAVED, STEPS, TRAININGS, UNDER_DDP, train
+from tests.support.split_trainings import DRAWN, SAVED, STEPS, TRAININGS, UNDER_DDP, train
 from tests.training.test_ranks import logged, run
 
 STAGE = {name: "generator" if name in ("adamw", "muon", "diffusion") else "tokenizer" for name in TRAININGS}
@@ -93,6 +93,23 @@ def test_both_processes_return_the_saved_model(name: str, runs: Path) -> None:
     for rank in range(2):
         returned = load_file(runs / f"{name}-{rank}" / "model.safetensors")
         assert [key for key in saved if not torch.equal(returned[key], saved[key])] == []
+
+
+@pytest.mark.parametrize("strategy", ["sharded", "ddp"])
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_is_drawn_in_training_is_the_same_on_both(name: str, strategy: str, runs: Path) -> None:
+    run = f"{strategy}-{name}"
+    first, second = (load_file(runs / f"{run}-{rank}" / "model.safetensors") for rank in range(2))
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+    assert facts(runs, 0)[run] == facts(runs, 1)[run]
+
+
+@pytest.mark.parametrize("strategy", ["sharded", "ddp"])
+def test_codes_stay_where_they_were_replaced(strategy: str, runs: Path) -> None:
+    """A replaced code is a copy of another one; the learning rate hardly parts them."""
+    codebook = torch.tensor(facts(runs, 0)[f"{strategy}-peer-diveq"])
+    apart = torch.cdist(codebook, codebook, compute_mode="donot_use_mm_for_euclid_dist")
+    assert (apart.fill_diagonal_(1) < 1e-5).any()
 
 
 @pytest.mark.parametrize("name", TRAININGS)

@@ -4,7 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,11 @@ class Quantizer(nn.Module, Configurable, ABC):
         usage_watch: warns once where few codes are in use for many training steps; ``None`` for never.
     """
 
+    exact_in_training: ClassVar[bool] = True
+    """Whether ``quantized`` in training holds rows of the codebook. In eval mode it always does.
+
+    Where it is false, training values are noisy. They lie as far from the latents as the rows of ``codes``.
+    """
     usage_watch: UsageWatch | None
 
     def __init__(self, codebook_size: int, dim: int) -> None:
@@ -84,6 +89,11 @@ class Quantizer(nn.Module, Configurable, ABC):
     def learning(self) -> bool:
         """Whether a forward pass may change the codebook and the statistics."""
         return self.training and not self._frozen
+
+    @property
+    def replaying(self) -> bool:
+        """Whether activation checkpointing runs the present training pass again."""
+        return self._replays.again
 
     def set_step(self, step: int) -> None:
         """Say which training step it is, where forward passes are not steps; see ``TrainingSteps``.

@@ -52,6 +52,8 @@ class Replays:
     def __init__(self) -> None:
         self._copies: weakref.WeakValueDictionary[int, State] = weakref.WeakValueDictionary()
         self._kept: deque[State] = deque(maxlen=_IN_FLIGHT)
+        self.again = False
+        """Whether the present pass is run again."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Replays":
         return Replays()
@@ -82,9 +84,11 @@ class Replays:
         copy.put_into(module)
         # What this pass moves are copies of the copy, as it may be run a third time.
         State(module).copy_buffers().put_into(module)
+        self.again = True
         try:
             yield Pass(copy)
         finally:
+            self.again = False
             now.put_into(module)
 
     def _keep(self, ticket: int, module: nn.Module) -> State | None:

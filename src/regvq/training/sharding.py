@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_map_only
 from regvq.errors import RegvqError
 from regvq.nets import BackboneStage, TransformerBlock
 from regvq.quantizers.collectives import from_first_rank
+from regvq.quantizers.peers import PeerQuantizer
 from regvq.training.muon import MuonAdamW
 
 if TYPE_CHECKING:
@@ -89,18 +90,32 @@ class ShardedStrategy(ModelParallelStrategy):
         super().model_to_device()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Lightning's; the parts take over what a network writes into its weights at the first batch.
+        """Lightning's; the parts take over what a network writes into its weights.
 
-        That is how a codebook which learns by gradient starts on the latents.
+        At the first batch that may be any: a codebook which learns by gradient starts on the latents. Later
+        it is that of quantizers which say so: they replace unused codes.
         """
         output = super().training_step(*args, **kwargs)
-        if not self._begun:
-            self._begun = True
-            with torch.no_grad():
-                for name, value in self._training().named_parameters():
-                    if not isinstance(value, DTensor):  # it is gathered
-                        self._shards[name].copy_(_split_like(value.detach(), self._shards[name]))
+        training = self._training()
+        writers: list[nn.Module] = [training]
+        if self._begun:
+            writers = [
+                module
+                for module in training.model.modules()
+                if isinstance(module, PeerQuantizer) and module.writes_parameters
+            ]
+        self._begun = True
+        written = {id(value) for module in writers for value in module.parameters()}
+        if written:
+            self._take_over(written)
         return output
+
+    @torch.no_grad()
+    def _take_over(self, written: set[int]) -> None:
+        """Copy gathered parameters with these ids into the parts."""
+        for name, value in self._training().named_parameters():
+            if id(value) in written and not isinstance(value, DTensor):  # it is gathered
+                self._shards[name].copy_(_split_like(value.detach(), self._shards[name]))
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """The whole model on the first process."""

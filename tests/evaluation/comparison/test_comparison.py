@@ -297,7 +297,10 @@ def test_the_page_s_example_is_a_comparison(tmp_path: Path) -> None:
     assert all(f"`{name}`" in page for name in shipped)
 
 
-@pytest.mark.parametrize("name", ["peer-vq", "peer-rotation", "sim-vq", "fsq", "lfq", "gumbel", "regvq"])
+@pytest.mark.filterwarnings("ignore:the first batch has")
+@pytest.mark.parametrize(
+    "name", ["peer-vq", "peer-rotation", "sim-vq", "fsq", "lfq", "diveq", "nsvq", "gumbel", "regvq"]
+)
 def test_the_quantizers_of_the_main_table_train_with_averaged_weights(name: str, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(OWN)
     files = ["backbone/tiny", "objective/l1", "data/scenes", "trainer/cpu", str(tmp_path / "own.yaml")]

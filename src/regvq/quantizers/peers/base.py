@@ -1,10 +1,11 @@
-"""What makes a quantizer of vector-quantize-pytorch one of ours."""
+"""Adapters that bring quantizers of other packages under this package's contract."""
 
 import importlib
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from regvq.errors import RegvqError
@@ -15,12 +16,17 @@ from regvq.types import QuantizerOutput
 
 
 class PeerQuantizer(Quantizer):
-    """A quantizer of the package ``vector-quantize-pytorch``, trained by its own code.
+    """A quantizer of another package, trained by that package's own code.
 
     In training its module chooses the codes, moves its codebook and makes its loss. Encoding, decoding and
-    logits are computed here from its weights in float32, because the contract asks of them what not every
-    one of its modules does: no chance, no change of state, full precision. ``quantized`` has the value of
-    the codebook's row to the last bit and the gradient of the module.
+    logits are computed here from its weights in float32: no random draw, no change of state, full
+    precision. In eval mode the module is not called at all, so neither is its loss.
+
+    ``quantized`` has the gradient of the module. Its value in training is the codebook's row to the last
+    bit, or the module's own value where ``exact_in_training`` is false.
+
+    All state of a training step lies in buffers and parameters. Whether several processes train together
+    is asked at each training step, never when the module is built.
 
     Args:
         codebook_size: number of codes N that the module really has.
@@ -28,45 +34,84 @@ class PeerQuantizer(Quantizer):
         make: builds the module.
     """
 
-    peer: Any  # the library has no types
+    peer: Any  # the packages have no types
+
+    moves_in_place = True
+    """Whether a training step writes into buffers, which ``torch.func``'s transforms forbid."""
+    writes_parameters = False
+    """Whether a training step writes into parameters; ``sharded`` then takes the values over."""
 
     def __init__(self, codebook_size: int, dim: int, make: Callable[[], nn.Module]) -> None:
         super().__init__(codebook_size, dim)
         self.peer = make().float()  # whatever the default format is
 
-    def start(self, tokens: Tensor) -> None:
-        """Sees ``tokens`` [B, L, D] of every training batch before it is quantized; does nothing here."""
+    def before_step(self, tokens: Tensor) -> None:
+        """Prepare the module for the training tokens [B, L, D] float32; nothing to do by default."""
 
     @abstractmethod
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """The module on ``tokens`` [B, L, D]: quantized ``[B, L, D]``, codes ``[B, L]``, losses by name."""
+        """Return the module's quantized ``[B, L, D]``, codes ``[B, L]`` and losses for tokens [B, L, D].
+
+        The losses are tensors of their own: writing into them leaves the module as it is.
+        """
 
     def quantize(self, tokens: Tensor, valid: Tensor) -> QuantizerOutput:
         """See ``Quantizer``."""
-        if not self.training:
+        if not self.training or not tokens.numel():
             codes = self.best_codes(tokens.flatten(0, 1)).view(tokens.shape[:2])
-            return QuantizerOutput(identity_straight_through(tokens, self.codebook[codes]), codes, codes)
-        before_all = None if self.learning else State(self).copy_buffers()
-        self.start(tokens)
-        # The module may move the codebook in place: what it looked up is the codebook of before.
+            quantized = identity_straight_through(tokens, self.codebook[codes])
+            return QuantizerOutput(quantized, codes, codes)
+        if self.moves_in_place and torch._C._functorch.peek_interpreter_stack() is not None:
+            raise RegvqError(
+                f"{type(self).__name__} writes into its state in training, which torch.func's transforms "
+                "forbid: call eval() on it, or use autograd"
+            )
+        kept = None if self.learning else State(self).copy_buffers()
+        # The one place where training tokens enter the module.
+        taught = with_stand_ins(tokens, valid)
+        self.before_step(taught.detach())
+        # The module may move the codebook in place: it looked its values up in the codebook of before.
         before = self.codebook.detach().clone()
-        quantized, indices, losses = self.train_step(tokens)
-        if before_all is not None:
-            before_all.put_into(self)
+        quantized, indices, losses = self.train_step(taught)
+        if kept is not None:
+            kept.put_into(self)
         codes = indices.long()
-        exact = before[codes] + (quantized - quantized.detach())
-        return QuantizerOutput(exact, codes, codes, losses=losses)
+        if self.exact_in_training:
+            quantized = before[codes] + (quantized - quantized.detach())
+        return QuantizerOutput(quantized, codes, codes, losses=losses)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Apply a move; a cast leaves the module in float32, the format of the tokens that it is given."""
+        before = [(parameter, parameter.data) for parameter in self.parameters()]
+        super()._apply(fn, recurse)
+        for parameter, data in before:
+            if parameter.dtype != data.dtype:
+                parameter.data = data.to(parameter.device)
+        return self
 
 
-def library(name: str) -> Any:
-    """A class of vector-quantize-pytorch.
+def with_stand_ins(tokens: Tensor, valid: Tensor) -> Tensor:
+    """Put the last valid token before it, or the first of all, in the place of each that is not valid.
+
+    A package's module cannot leave tokens out: so it sees some valid ones twice, and nothing else.
+
+    Args:
+        tokens: ``[B, L, D]``.
+        valid: ``[B, L]`` bool.
+    """
+    rows, real = tokens.flatten(0, 1), valid.flatten()
+    places = torch.arange(len(rows), device=rows.device)
+    source = torch.where(real, places, real.int().argmax()).cummax(0).values
+    return torch.where(real[:, None], rows, rows.detach()[source]).view_as(tokens)
+
+
+def library(name: str, package: str = "vector-quantize-pytorch") -> Any:
+    """Return the class ``name`` of a package.
 
     Raises:
         RegvqError: the package is not installed.
     """
     try:
-        return getattr(importlib.import_module("vector_quantize_pytorch"), name)
+        return getattr(importlib.import_module(package.replace("-", "_")), name)
     except ImportError:
-        raise RegvqError(
-            f"{name} comes with the package vector-quantize-pytorch: pip install 'regvq[peers]'"
-        ) from None
+        raise RegvqError(f"{name} comes with the package {package}: pip install 'regvq[peers]'") from None

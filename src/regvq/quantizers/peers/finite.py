@@ -29,6 +29,8 @@ class PeerFSQ(PeerQuantizer):
         RegvqError: vector-quantize-pytorch is not installed; there are too few levels.
     """
 
+    moves_in_place = False
+
     def __init__(self, dim: int, levels: Sequence[int] = (8, 5, 5, 5)) -> None:
         if not levels or min(levels) < 3:
             raise RegvqError(f"FSQ needs levels of at least 3, not {list(levels)}")

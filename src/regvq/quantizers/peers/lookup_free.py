@@ -1,17 +1,29 @@
-"""The library's lookup-free quantization."""
+"""Lookup-free quantization of vector-quantize-pytorch."""
+
+import importlib
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from regvq.errors import RegvqError
+from regvq.quantizers.collectives import sum_over_ranks
 from regvq.quantizers.peers.base import PeerQuantizer, library
 from regvq.quantizers.peers.projections import projected
+from regvq.ranks import world_size
+
+# The package's own: of the softmax over the codes, and under the logarithm.
+_INVERSE_TEMPERATURE = 100.0
+_LEAST = 1e-5
 
 
 class PeerLFQ(PeerQuantizer):
     """``LFQ``: the signs of log2 N numbers, kept certain and even by an entropy loss.
 
     Yu et al., "Language Model Beats Diffusion: Tokenizer is Key to Visual Generation", ICLR 2024.
+
+    With several ranks the package divides its mean probabilities by the number of ranks without having
+    summed them. There the entropy of the codes is computed here, of the tokens of all ranks.
 
     Args:
         codebook_size: number of codes N, a power of two.
@@ -23,6 +35,8 @@ class PeerLFQ(PeerQuantizer):
     Raises:
         RegvqError: vector-quantize-pytorch is not installed; the number of codes is no power of two.
     """
+
+    moves_in_place = False
 
     def __init__(
         self,
@@ -46,6 +60,7 @@ class PeerLFQ(PeerQuantizer):
                 commitment_loss_weight=commitment,
             ),
         )
+        self.entropy_weight, self.diversity, self.commitment = entropy_weight, diversity, commitment
 
     @property
     def codebook(self) -> Tensor:
@@ -53,12 +68,40 @@ class PeerLFQ(PeerQuantizer):
         return projected(self.peer.project_out, self._signs())
 
     def logits(self, tokens: Tensor) -> Tensor:
-        """The sum of the numbers with the signs of a code."""
+        """Return the sums of the numbers with the signs of each code: ``[M, N]`` for tokens [M, D]."""
         return projected(self.peer.project_in, tokens) @ self._signs().T
 
+    def before_step(self, tokens: Tensor) -> None:
+        """Let the package look for other ranks again: it asks once per process and keeps the answer."""
+        package: Any = importlib.import_module("vector_quantize_pytorch.lookup_free_quantization")
+        package.is_distributed.cache_clear()
+
     def train_step(self, tokens: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        quantized, codes, loss = self.peer(tokens)
-        return quantized, codes, {"entropy": loss}
+        """See ``PeerQuantizer``."""
+        if world_size() == 1:
+            quantized, codes, loss = self.peer(tokens)
+            return quantized, codes, {"entropy": loss}
+        (quantized, codes, _), parts = self.peer(tokens, return_loss_breakdown=True)
+        entropy = parts.per_sample_entropy - self.diversity * self.batch_entropy(tokens)
+        return (
+            quantized,
+            codes,
+            {"entropy": self.entropy_weight * entropy + self.commitment * parts.commitment},
+        )
+
+    def batch_entropy(self, tokens: Tensor) -> Tensor:
+        """Return the entropy of the mean probabilities of the codes over all ranks, in nats: a scalar.
+
+        In the backward pass other ranks' means are constants. DDP and ``sharded`` average gradients over
+        ranks, which makes it the gradient of the joined batch.
+
+        Args:
+            tokens: ``[B, L, D]`` float32, as many on each rank.
+        """
+        logits = 2 * _INVERSE_TEMPERATURE * self.logits(tokens.flatten(0, 1))
+        local = logits.softmax(1).mean(0)
+        mean = sum_over_ranks(local) / world_size() + (local - local.detach())
+        return -(mean * mean.clamp_min(_LEAST).log()).sum()
 
     def _signs(self) -> Tensor:
         signs: Tensor = self.peer.codebook

@@ -22,6 +22,8 @@ class PeerSimVQ(PeerQuantizer):
         RegvqError: vector-quantize-pytorch is not installed.
     """
 
+    moves_in_place = False
+
     def __init__(
         self, codebook_size: int, dim: int, *, rotation_trick: bool = True, commitment: float = 1.0
     ) -> None:
