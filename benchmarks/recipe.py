@@ -41,7 +41,7 @@ def regvq(
 ) -> tuple[str, dict[str, Any]]:
     """Reg-VQ with its mask, the temperature that masked places are sampled at, and its prior."""
     names = {"mask_ratio": mask_ratio, "sampling_temperature": sampling_temperature}
-    return "regvq", {**names, "prior_weight": prior_weight, **arguments}
+    return LOSS_PRIOR, {**names, "prior_weight": prior_weight, **arguments}
 
 
 def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dict[str, Any]:
@@ -49,6 +49,9 @@ def ramp(kind: str, start: float, end: float, steps: int, delay: int = 0) -> dic
     arguments = {"start": start, "end": end, "steps": steps, "delay": delay}
     return {"class_path": f"regvq.schedules.{kind}", "init_args": arguments}
 
+
+LOSS_PRIOR = "regvq-prior-loss"
+"""The configuration of the trials from before the prior became a bias."""
 
 COMMITMENT_QUARTER = {"straight_through": part("IdentityStraightThrough", commitment=0.25)}
 COMMITMENT_4 = {"straight_through": part("IdentityStraightThrough", commitment=4.0)}
@@ -72,15 +75,16 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "gumbel, KL 0": ("gumbel", {"kl_weight": 0.0}),
     "gumbel, KL 0.0005": ("gumbel", {"kl_weight": 0.0005}),
     "gumbel, KL 0.05": ("gumbel", {"kl_weight": 0.05}),
-    # Each part of Reg-VQ taken away or changed, the others as shipped.
-    "regvq, no mask": ("regvq", {"mask_ratio": 0.0}),
-    "regvq, no prior": ("regvq", {"prior_weight": 0.0}),
-    "regvq, sampled at 1": ("regvq", {"sampling_temperature": 1.0}),
-    "regvq, commitment 0.25": ("regvq", COMMITMENT_QUARTER),
-    "regvq, rotation": ("regvq", {"straight_through": part("RotationStraightThrough", commitment=8.0)}),
-    "regvq, softmax": ("regvq", {"straight_through": part("SoftmaxStraightThrough")}),
-    "regvq, cosine head": ("regvq", {"head": part("CosineHead", scale=30.0)}),
-    "regvq, gradient codebook": ("regvq", {"codebook": part("GradientCodebook", init="data")}),
+    "regvq, prior as a loss": (LOSS_PRIOR, {}),
+    # Each part of Reg-VQ with the prior as a loss taken away or changed.
+    "regvq, no mask": (LOSS_PRIOR, {"mask_ratio": 0.0}),
+    "regvq, no prior": (LOSS_PRIOR, {"prior_weight": 0.0}),
+    "regvq, sampled at 1": (LOSS_PRIOR, {"sampling_temperature": 1.0}),
+    "regvq, commitment 0.25": (LOSS_PRIOR, COMMITMENT_QUARTER),
+    "regvq, rotation": (LOSS_PRIOR, {"straight_through": part("RotationStraightThrough", commitment=8.0)}),
+    "regvq, softmax": (LOSS_PRIOR, {"straight_through": part("SoftmaxStraightThrough")}),
+    "regvq, cosine head": (LOSS_PRIOR, {"head": part("CosineHead", scale=30.0)}),
+    "regvq, gradient codebook": (LOSS_PRIOR, {"codebook": part("GradientCodebook", init="data")}),
     "regvq, sampled at 1, prior 0.001, commitment 0.25": regvq(
         0.4, 1.0, 0.001, posterior_momentum=0.0, **COMMITMENT_QUARTER
     ),
