@@ -75,6 +75,18 @@ TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "gumbel, KL 0": ("gumbel", {"kl_weight": 0.0}),
     "gumbel, KL 0.0005": ("gumbel", {"kl_weight": 0.0005}),
     "gumbel, KL 0.05": ("gumbel", {"kl_weight": 0.05}),
+    "regvq, commitment 0.2": (
+        "regvq",
+        {"straight_through": part("BalancedStraightThrough", commitment=0.2)},
+    ),
+    "regvq, commitment 0.75": (
+        "regvq",
+        {"straight_through": part("BalancedStraightThrough", commitment=0.75)},
+    ),
+    "regvq, commitment loss of 8": (
+        "regvq",
+        {"straight_through": part("IdentityStraightThrough", commitment=8.0)},
+    ),
     "regvq, prior as a loss": (LOSS_PRIOR, {}),
     # Each part of Reg-VQ with the prior as a loss taken away or changed.
     "regvq, no mask": (LOSS_PRIOR, {"mask_ratio": 0.0}),

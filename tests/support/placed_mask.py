@@ -17,11 +17,12 @@ class PlacedMask(RegularizedVectorQuantizer):
     The chance of a training batch depends on the number of batches before it alone.
     """
 
-    def _noise(self, tokens: int, batch: int, scale: float) -> GumbelNoise | None:
+    def _noise(self, valid: Tensor, scale: float) -> GumbelNoise | None:
         if not self.training:
             return None
+        batch, length = valid.shape
         first, joined = ranks.rank() * batch, ranks.world_size() * batch
-        length, seed = tokens // batch, self.steps.value
+        seed = self.steps.value
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
             mask = stochastic_mask(joined, length, self.mask_ratio(seed), torch.device("cpu"))

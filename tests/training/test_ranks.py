@@ -34,7 +34,7 @@ TOKENIZER = {
         "quantizer": {
             "class_path": "regvq.quantizers.RegularizedVectorQuantizer",
             # No place is sampled: each rank has its own chance, which one process cannot repeat.
-            "init_args": {"codebook_size": 32, "dim": 8, "mask_ratio": 0.0},
+            "init_args": {"codebook_size": 32, "dim": 8, "mask_ratio": 0.0, "prior_weight": 0.1},
         },
     },
     "data": {

@@ -163,28 +163,26 @@ def quantizer(
 ) -> Work:
     """A quantizer between its two 1x1 convolutions.
 
-    Reg-VQ with its defaults makes the logits twice and their gradient once, and its codebook is no
-    parameter but vectors, running sums and counts; plain VQ makes the logits once and learns the codebook
-    by gradient.
+    Either makes the logits once. Reg-VQ's codebook with its defaults is no parameter but vectors, running
+    sums and counts; plain VQ learns the codebook by gradient.
     """
     product, vectors = 2 * tokens * codebook_size * dim, codebook_size * dim
     into, out_of = (
         linear(*pair, tokens, bias=True) for pair in ((latent_channels, dim), (dim, latent_channels))
     )
-    kept = 3 * dim * tokens
-    # Usage is counted in either.
-    middle = Work(vectors, product, 0, 0, kept, summed=codebook_size)
+    # Usage is counted in either, and so are tokens that are not finite.
+    middle = Work(vectors, product, 0, 0, 3 * dim * tokens, summed=codebook_size + 1)
     if kind == "regvq":
         middle = Work(
             forward=product,
-            to_inputs=2 * product,
-            kept=kept,
-            # The vectors before they are moved, and the weights, biases and slopes made of them.
-            kept_once=2 * (vectors + codebook_size),
-            # Vectors and sums; counts, the posterior and the prior.
-            buffers=2 * vectors + 3 * codebook_size,
-            # The batch's sums and counts, the chosen tokens' counts for the prior, and usage.
-            summed=vectors + 3 * codebook_size,
+            # The quantization error, for the commitment.
+            kept=dim * tokens,
+            # Vectors and sums; counts, the posterior, the prior and what its biases are made of; a byte for
+            # each code that says whether it was put elsewhere.
+            buffers=2 * vectors + 7 * codebook_size + codebook_size // 4,
+            # The batch's sums and counts, the tokens' counts for the prior with noise and without, and
+            # usage.
+            summed=vectors + 4 * codebook_size + 1,
         )
     return into + middle + out_of
 

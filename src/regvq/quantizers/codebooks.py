@@ -64,15 +64,19 @@ class Codebook(nn.Module, Configurable, ABC):
         """Return terms that move the embeddings towards the ``valid`` latents (both [M, D])."""
         return {}
 
-    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> None:
-        """Learn without gradient from a training batch.
+    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> Tensor | None:
+        """Learn without gradient from a training batch; nothing to do by default.
 
         Args:
             latents: ``[M, D]``, detached.
             codes: ``[M]``, which they were given.
             valid: ``[M]`` bool, those that count.
             batches: training batches before this one.
+
+        Returns:
+            ``[N]`` bool, the codes that were put elsewhere, or ``None`` where codes never are.
         """
+        return None
 
 
 class GradientCodebook(Codebook):
@@ -119,6 +123,8 @@ class EMACodebook(Codebook):
 
     count: Tensor
     total: Tensor
+    moved: Tensor
+    """``[N]`` bool: codes put elsewhere since whoever averages the codebook has last looked."""
 
     def __init__(
         self,
@@ -139,10 +145,18 @@ class EMACodebook(Codebook):
         self.register_buffer("weight", weight)
         self.register_buffer("count", torch.ones(codebook_size, dtype=torch.float32))
         self.register_buffer("total", weight.clone())
+        self.register_buffer("moved", torch.zeros(codebook_size, dtype=torch.bool), persistent=False)
 
     @torch.no_grad()
-    def derive(self) -> None:
-        """Makes the vectors what the running sums and counts say, after these were changed from outside."""
+    def derive(self, trained: "EMACodebook") -> None:
+        """Recompute the vectors from sums and counts that are averages of those of ``trained``.
+
+        Of a code that was put elsewhere an average would lie between the two places: it is copied.
+        """
+        moved = trained.moved
+        self.count.copy_(torch.where(moved, trained.count, self.count))
+        self.total.copy_(torch.where(moved[:, None], trained.total, self.total))
+        trained.moved.zero_()
         self.weight.copy_(self.total / self.count.clamp_min(1e-6)[:, None])
 
     def vectors(self) -> Tensor:
@@ -162,7 +176,7 @@ class EMACodebook(Codebook):
         self.total.copy_(self.weight * self.count[:, None])
 
     @torch.no_grad()
-    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> None:
+    def update(self, latents: Tensor, codes: Tensor, valid: Tensor, batches: int) -> Tensor | None:
         batch_count = sum_over_ranks(token_counts(codes, len(self.weight), valid))
         latents = torch.where(valid[:, None], latents, 0.0)
         batch_total = sum_over_ranks(torch.zeros_like(self.total).index_add_(0, codes, latents))
@@ -172,8 +186,7 @@ class EMACodebook(Codebook):
         # A code that has had no tokens for very long keeps its place: a mean of nothing is none.
         mean = self.total / self.count.clamp_min(1e-6)[:, None]
         self.weight.copy_(torch.where(self.count[:, None] > 1e-6, mean, self.weight))
-        if self.restart > 0:
-            self._restart_dead(latents, valid)
+        return self._restart_dead(latents, valid) if self.restart > 0 else None
 
     def _weight_of(self, tokens: int, batches: int) -> float:
         """What a step of ``tokens`` weighs in the running sums after ``batches`` steps."""
@@ -183,7 +196,7 @@ class EMACodebook(Codebook):
         steps = max(min(max(steps, 2.0), 20.0), batches / 20)
         return max(1 / steps, 1 - self.decay)
 
-    def _restart_dead(self, latents: Tensor, valid: Tensor) -> None:
+    def _restart_dead(self, latents: Tensor, valid: Tensor) -> Tensor:
         mean = self.count.mean()
         dead = self.count < self.restart * mean
         fresh, distinct = random_latents(latents, valid, len(self.weight))
@@ -198,14 +211,16 @@ class EMACodebook(Codebook):
         # With the least count of the living: one that gets no token is put elsewhere in the next step.
         self.count.copy_(torch.where(dead, self.restart * mean, self.count))
         self.weight.copy_(torch.where(dead[:, None], fresh, self.weight))
+        self.moved |= dead
         self.total.copy_(self.weight * self.count[:, None])
+        return dead
 
 
 def random_latents(latents: Tensor, valid: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """Draw latents of all ranks, the same on every rank.
 
     Args:
-        latents: ``[M, D]`` on each rank, not necessarily the same M.
+        latents: ``[M, D]`` on each rank, the same M.
         valid: ``[M]`` bool, those that may be drawn.
         number: how many.
 
@@ -213,26 +228,12 @@ def random_latents(latents: Tensor, valid: Tensor, number: int) -> tuple[Tensor,
         ``[number, D]``, no latent twice as long as there are others, then again from the first; and how
         many are distinct, a scalar.
     """
-    share = -(-number // world_size())
-    rows, available = _shuffled(latents.detach(), valid, share)
-    if world_size() > 1:
-        rows, available = gather_rows(rows), gather_rows(available[None])
-        drawn = (torch.arange(share, device=rows.device) < available[:, None]).flatten()
-        keys = from_first_rank(torch.rand(len(rows), device=rows.device, dtype=torch.float32))
-        available = available.clamp_max(share).sum()
-        order = (keys + 2.0 * ~drawn).argsort()
-        rows = rows[order[_cycle(number, available)]]
-    return rows, available.clamp_max(number)
-
-
-def _shuffled(rows: Tensor, valid: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """``number`` of the ``valid`` rows in random order, in turns if there are fewer; how many are valid."""
-    available = valid.sum()
+    rows = gather_rows(torch.cat([latents.detach(), valid[:, None].to(latents)], dim=1))
+    rows, drawable = rows[:, :-1], rows[:, -1] > 0
     if not len(rows):
-        return rows.new_zeros(number, rows.shape[1]), available
-    order = (torch.rand(len(rows), device=rows.device, dtype=torch.float32) + 2.0 * ~valid).argsort()
-    return rows[order[_cycle(number, available)]], available
-
-
-def _cycle(number: int, length: Tensor) -> Tensor:
-    return torch.arange(number, device=length.device) % length.clamp_min(1)
+        return latents.new_zeros(number, latents.shape[1]), drawable.sum()
+    keys = from_first_rank(torch.rand(len(rows), device=rows.device, dtype=torch.float32))
+    order = (keys + 2.0 * ~drawable).argsort()
+    available = drawable.sum()
+    turns = torch.arange(number, device=rows.device) % available.clamp_min(1)
+    return rows[order[turns]], available.clamp_max(number)

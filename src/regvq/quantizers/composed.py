@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -88,6 +89,11 @@ class ComposedQuantizer(Quantizer):
     def set_step(self, step: int) -> None:
         self.steps.set(step)
 
+    @property
+    def logits_have_gradient(self) -> bool:
+        """Whether this step's gradient passes through the logits; otherwise they are only compared."""
+        return self.straight_through.needs_softmax
+
     def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
         """Pick a code for each of the ``M = B * L`` tokens: here the best match.
 
@@ -111,7 +117,9 @@ class ComposedQuantizer(Quantizer):
             with outside_of_transforms():
                 self.embeddings.start(plain(latents).detach(), plain(rows))
         codes = self.codebook
-        choice = self.choose(self.head(latents, codes), codes, valid)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.logits_have_gradient):
+            scores = self.head(latents, codes)
+        choice = self.choose(scores, codes, valid)
         best = F.embedding(choice.noiseless.flatten(), codes)
         chosen = best if choice.mask is None else F.embedding(choice.codes.flatten(), codes)
         quantized = self.straight_through(latents, chosen, best, choice.expected)
@@ -139,5 +147,10 @@ class ComposedQuantizer(Quantizer):
     def _learn(self, latents: Tensor, best: Tensor, codes: Tensor, valid: Tensor) -> None:
         latents = latents.detach()
         self.head.observe(latents, best.detach(), valid)
-        self.embeddings.update(latents, codes.flatten(), valid, self.steps.batches)
+        moved = self.embeddings.update(latents, codes.flatten(), valid, self.steps.batches)
+        if moved is not None:
+            self.forget(moved)
         self.steps.finish_batch()
+
+    def forget(self, moved: Tensor) -> None:
+        """See that the codes ``moved`` [N] bool were put elsewhere; nothing is known of them here."""

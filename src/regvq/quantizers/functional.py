@@ -6,6 +6,7 @@ token-by-code matrix; ``tiles`` does the same without it.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,34 +188,50 @@ def identity_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:
     return chosen.detach() + (latents - latents.detach())
 
 
-def balanced_straight_through(latents: Tensor, chosen: Tensor, best: Tensor, commitment: float) -> Tensor:
+def balanced_straight_through(
+    latents: Tensor,
+    chosen: Tensor,
+    best: Tensor,
+    commitment: float,
+    total: Callable[[Tensor], Tensor] = Tensor.detach,
+) -> Tensor:
     """Return the chosen embeddings [M, D]; latents get their gradient ``g`` and a pull in proportion.
 
     The latents' gradient is ``g + commitment * |g| / |h - e| * (h - e)``, ``e`` the best embeddings and the
     norms those of the whole matrices.
+
+    Args:
+        latents: ``[M, D]``.
+        chosen: ``[M, D]``.
+        best: ``[M, D]``.
+        commitment: norm of the pull over that of ``g``.
+        total: sums two numbers over all ranks, where these share a batch.
     """
-    balanced: Tensor = _Balanced.apply(latents, chosen.detach(), best.detach(), commitment)
+    balanced: Tensor = _Balanced.apply(latents, chosen.detach(), best.detach(), commitment, total)
     return balanced
 
 
 class _Balanced(torch.autograd.Function):
     @staticmethod
-    def forward(latents: Tensor, chosen: Tensor, best: Tensor, commitment: float) -> Tensor:
+    def forward(
+        latents: Tensor, chosen: Tensor, best: Tensor, commitment: float, total: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         return chosen.clone()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        latents, _, best, ctx.commitment = inputs
+        latents, _, best, ctx.commitment, ctx.total = inputs
         ctx.save_for_backward(latents - best)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (error,) = ctx.saved_tensors
-        # In steps that cannot underflow: the squares of a scaled loss's gradient may be anywhere.
-        distance = torch.linalg.vector_norm(error)
-        scale = ctx.commitment * torch.linalg.vector_norm(gradient) / distance
-        return gradient + torch.where(distance > 0, scale, 0.0) * error, None, None, None
+        squares = torch.stack([gradient.double().square().sum(), error.double().square().sum()])
+        pull, distance = ctx.total(squares)
+        # Where every latent lies on its code, there is nothing to pull.
+        scale = torch.where(distance > 0, ctx.commitment * (pull / distance).sqrt(), 0.0)
+        return gradient + scale.to(gradient) * error, None, None, None, None
 
 
 def rotation_straight_through(latents: Tensor, chosen: Tensor) -> Tensor:

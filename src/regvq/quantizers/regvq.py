@@ -1,5 +1,7 @@
 """Regularized vector quantization, the heart of this package."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -149,6 +151,18 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             straight_through=SoftmaxStraightThrough(),
         )
 
+    @property
+    def logits_have_gradient(self) -> bool:
+        return super().logits_have_gradient or self.prior_weight(self.steps.value) > 0
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Folders of before know neither of these, which matter to a training alone: they start anew.
+        for part in ("prior_bias", "changed_share"):
+            module = getattr(self, part)
+            if module is not None and not any(key.startswith(f"{prefix}{part}.") for key in state_dict):
+                state_dict.update(module.state_dict(prefix=f"{prefix}{part}."))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
         step = self.steps.value
         spread = self._spread(step)
@@ -162,7 +176,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             kl, slope = self._prior(taken, plain(valid), stats)
         weight = self.prior_weight(step)
         expected, losses = None, {}
-        if weight > 0 or self.straight_through.needs_softmax:
+        if self.logits_have_gradient:
             temperature = self.temperature(step) * spread
             expected, pull = soft_gradients(scores, codes, slope, noise, temperature)
             # Data-parallel training averages gradients over ranks, so this rank's tokens are all there are.
@@ -176,6 +190,9 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             stats=stats,
             mask=None if noise is None else noise.mask.view(valid.shape),
         )
+
+    def forget(self, moved: Tensor) -> None:
+        self.prior_bias.forget(self.prior_log_prob, moved)
 
     def _spread(self, step: int) -> float:
         """The temperature at which masked places are sampled."""

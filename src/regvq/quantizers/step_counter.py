@@ -55,5 +55,8 @@ class TrainingSteps(StepCounter):
         return torch.tensor([self.value, self.batches])
 
     def set_extra_state(self, state: Tensor) -> None:
-        # Folders of before hold one number: the forward passes, which steps were then.
-        self.value, self.batches = (int(number) for number in state.reshape(-1)[[0, -1]])
+        numbers = [int(number) for number in state.reshape(-1)]
+        if len(numbers) not in (1, 2):
+            raise ValueError(f"steps are one number or two, not {len(numbers)}")
+        # Folders of before hold one: the forward passes, which were the steps.
+        self.value, self.batches = numbers[0], numbers[-1]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from regvq.configurable import Configurable
 from regvq.errors import RegvqError
+from regvq.quantizers.collectives import sum_over_ranks
 from regvq.quantizers.functional import (
     balanced_straight_through,
     identity_straight_through,
@@ -64,21 +65,24 @@ class BalancedStraightThrough(StraightThrough):
     """The decoder's gradient is copied to the encoder, with a commitment in proportion to it.
 
     The gradient of a latent h with best match e is ``g + commitment * |g| / |h - e| * (h - e)``, where the
-    norms are over all tokens of the batch on this rank. So ``commitment`` means the same for latents of any
-    scale and for losses of any unit: a commitment loss of fixed weight is drowned by the decoder's gradient
-    where latents are small, and drowns it, until all latents are one, where they are large.
+    norms are over all tokens of the batch, while training over those of all ranks. So ``commitment`` means
+    the same for latents of any scale and for losses of any unit: a commitment loss of fixed weight is
+    drowned by the decoder's gradient where latents are small, and drowns it, until all latents are one,
+    where they are large.
 
     It is no loss: ``losses`` are empty, and it follows the scale of a gradient scaler.
 
     Args:
-        commitment: norm of the pull over the norm of the decoder's gradient.
+        commitment: norm of the pull over the norm of the decoder's gradient. From about 0.5 on latents end
+            on their codes and learn no more.
     """
 
     def __init__(self, commitment: float = 0.2) -> None:
         super().__init__(commitment)
 
     def forward(self, latents: Tensor, chosen: Tensor, best: Tensor, expected: Tensor | None) -> Tensor:
-        return balanced_straight_through(latents, chosen, best, self.commitment)
+        total = sum_over_ranks if self.training else Tensor.detach
+        return balanced_straight_through(latents, chosen, best, self.commitment, total)
 
     def losses(self, latents: Tensor, best: Tensor, valid: Tensor) -> dict[str, Tensor]:
         return {}

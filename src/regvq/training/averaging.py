@@ -21,9 +21,8 @@ class AveragedModel(nn.Module):
     parameters take no gradient. Only the model is averaged, not a discriminator.
 
     The buffers are averaged too, so that codebook and encoder lag equally. An EMA codebook's vectors
-    are derived from the averaged sums and counts: a code that was restarted had few tokens before, so
-    the place that it left weighs little. Step counters, and whatever else is no floating-point number, are
-    copied.
+    are derived from the averaged sums and counts, and a code that was restarted is copied. Step counters,
+    and whatever else is no floating-point number, are copied.
 
     Args:
         model: the one that is trained; it is copied.
@@ -52,7 +51,9 @@ class AveragedModel(nn.Module):
             if not mine.is_floating_point():
                 mine.copy_(theirs)
         for own, trained in zip(self.model.modules(), model.modules(), strict=True):
-            if isinstance(own, EMACodebook | PeerVQ):
+            if isinstance(own, EMACodebook) and isinstance(trained, EMACodebook):
+                own.derive(trained)
+            if isinstance(own, PeerVQ):
                 own.derive()
             if isinstance(own, StepCounter) and isinstance(trained, StepCounter):
                 own.value = trained.value

@@ -170,8 +170,15 @@ class ModelTraining(LightningModule, ABC):
             else:
                 torch.nn.utils.clip_grad_norm_(group["params"], gradient_clip_val)
 
+    def begin_step(self, step: int) -> None:
+        """See that optimizer step ``step`` begins, before its batches come; nothing to do here."""
+
+    def on_train_start(self) -> None:
+        self.begin_step(self.global_step)
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
+        self.begin_step(self.global_step + 1)  # Lightning counts the step when this returns
         if self.averaged is not None:
             self.averaged.update(self.model)
 

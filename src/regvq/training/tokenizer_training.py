@@ -107,13 +107,9 @@ class TokenizerTraining(ModelTraining):
             groups.append({"params": discriminator, "lr": self.discriminator_learning_rate})
         return groups
 
-    def on_train_start(self) -> None:
-        self.model.quantizer.set_step(self.global_step)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Hands the quantizer the step that the next batch belongs to: schedules count optimizer steps."""
-        super().on_train_batch_end(outputs, batch, batch_idx)
-        self.model.quantizer.set_step(self.global_step)
+    def begin_step(self, step: int) -> None:
+        """Hand the quantizer the step: its schedules count optimizer steps, as all others do."""
+        self.model.quantizer.set_step(step)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         images = batch["image"].contiguous(memory_format=self.layout)
