@@ -44,6 +44,7 @@ from measuring import (
 from regvq.quantizers import (
     EMAVectorQuantizer,
     GumbelQuantizer,
+    PriorBias,
     Quantizer,
     RegularizedVectorQuantizer,
     VectorQuantizer,
@@ -60,12 +61,12 @@ Row = dict[str, Any]
 
 
 class Readable(RegularizedVectorQuantizer):
-    """Reg-VQ with every matrix written out, the slope of its KL at the batch's own posterior."""
+    """Reg-VQ with the prior as a loss and every matrix written out, its slope at the batch's posterior."""
 
-    def choose(self, scores: Scores, codes: Tensor, batch: int) -> Choice:
+    def choose(self, scores: Scores, codes: Tensor, valid: Tensor) -> Choice:
         step = self.steps.value
-        spread = self.sampling_temperature(step)
-        noise = self._noise(len(scores), batch, spread)
+        spread = self._spread(step)
+        noise = self._noise(valid, spread)
         choice = functional.regularized_choice(
             scores.logits(),
             noise.matrix(scores),
@@ -74,14 +75,23 @@ class Readable(RegularizedVectorQuantizer):
             self.prior_log_prob,
         )
         needed = self.straight_through.needs_softmax
+        best = choice.best_codes.view(valid.shape)
         return Choice(
-            codes=choice.codes.view(batch, -1),
-            best_codes=choice.best_codes.view(batch, -1),
+            codes=choice.codes.view(valid.shape),
+            best_codes=best,
+            noiseless=best,
             expected=functional.expected_gradient(choice.assignment, codes) if needed else None,
             losses={"prior": self.prior_weight(step) * choice.kl},
             stats={},
-            mask=noise.mask.view(batch, -1),
+            mask=noise.mask.view(valid.shape),
         )
+
+
+def with_prior_loss(
+    size: int, dim: int, kind: type[RegularizedVectorQuantizer] = RegularizedVectorQuantizer
+) -> RegularizedVectorQuantizer:
+    """Build Reg-VQ whose prior is a loss."""
+    return kind(size, dim, prior_weight=0.1, prior_bias=PriorBias(rate=0.0))
 
 
 @dataclass(frozen=True)
@@ -109,12 +119,13 @@ CONTESTANTS = {
     "VQ": Contestant(VectorQuantizer, 1, 2),
     "EMA-VQ": Contestant(EMAVectorQuantizer, 1, 4),
     "Gumbel": Contestant(GumbelQuantizer, 5, 3, True),
-    "Reg-VQ": Contestant(RegularizedVectorQuantizer, 3, 4),
+    "Reg-VQ": Contestant(RegularizedVectorQuantizer, 1, 4),
     "Reg-VQ, no mask": Contestant(
-        lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 3, 4
+        lambda size, dim: RegularizedVectorQuantizer(size, dim, mask_ratio=0.0), 1, 4
     ),
+    "Reg-VQ, prior as a loss": Contestant(lambda size, dim: with_prior_loss(size, dim), 3, 4),
     "Reg-VQ, the paper's form": Contestant(RegularizedVectorQuantizer.paper, 5, 3),
-    READABLE: Contestant(Readable, 3, 4, True),
+    READABLE: Contestant(lambda size, dim: with_prior_loss(size, dim, Readable), 3, 4, True),
 }
 BARS = {
     "cpu": (

@@ -1,6 +1,7 @@
 """Reg-VQ: the mask, the perturbation, the prior term and its gradients, against plain references."""
 
 import math
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -388,3 +389,21 @@ def test_other_values_out_of_range_are_refused(name: str, value: float) -> None:
 def test_a_prior_of_another_size_is_refused() -> None:
     with pytest.raises(RegvqError, match="3 counts"):
         RegularizedVectorQuantizer(N, D, prior=EmpiricalPrior([1, 2, 3]))
+
+
+def test_the_prior_as_a_loss_is_warned_of_once() -> None:
+    from regvq.quantizers import regvq
+
+    regvq._warn_of_prior_loss.cache_clear()
+    with pytest.warns(UserWarning, match="prior_weight"):
+        RegularizedVectorQuantizer(N, D, prior_weight=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RegularizedVectorQuantizer.paper(N, D)
+        RegularizedVectorQuantizer(N, D)
+
+
+def test_the_statistics_say_over_how_many_batches_the_shares_are_measured() -> None:
+    quantizer = RegularizedVectorQuantizer(100, D, prior_bias=PriorBias(memory=20.0))
+    assert quantizer(torch.randn(2, D, 5)).stats["prior_batches"] == 200  # 20 * 100 codes / 10 tokens
+    assert quantizer(torch.randn(50, D, 100)).stats["prior_batches"] == 1

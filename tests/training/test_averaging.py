@@ -35,6 +35,25 @@ def test_an_averaged_ema_codebook_is_its_averaged_sums_over_its_averaged_counts(
     assert averaged.model.quantizer.steps.value == tokenizer.quantizer.steps.value == 5
 
 
+def test_a_code_that_is_put_elsewhere_is_copied_and_not_averaged_between_two_places() -> None:
+    tokenizer = ImageTokenizer(IdentityBackbone(2), EMAVectorQuantizer(4, 3, restart=0.5))
+    averaged = AveragedModel(tokenizer, decay=0.9)
+    for _ in range(3):
+        tokenizer(torch.rand(2, 3, 8, 8) * 2 - 1)
+        averaged.update(tokenizer)
+    book, trained = averaged.model.quantizer.embeddings, tokenizer.quantizer.embeddings
+    trained.count[2] = 0.0  # dead in the next step, whatever its tokens
+    trained.total[2] = 0.0
+    trained.decay = 1 - 1e-9
+    tokenizer(torch.rand(2, 3, 8, 8) * 2 - 1)
+    assert trained.moved.tolist() == [False, False, True, False]
+    averaged.update(tokenizer)
+    assert torch.equal(book.count[2], trained.count[2])
+    torch.testing.assert_close(book.weight[2], trained.weight[2])
+    assert not trained.moved.any()  # seen; from now on it is averaged again
+    assert not torch.allclose(book.weight[0], trained.weight[0])
+
+
 def test_it_stays_in_eval_mode_and_takes_no_gradient() -> None:
     averaged = AveragedModel(ImageTokenizer(IdentityBackbone(2), VectorQuantizer(4, 3)), 0.9)
     averaged.train()

@@ -1,14 +1,42 @@
-"""The arithmetic that is chosen for the processor."""
+"""Trainings whose weights are kept in other formats than float32."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-from regvq.training.precision import fast_cpu_precision
+from regvq.data import ImageDataModule
+from regvq.quantizers import EMAVectorQuantizer, Quantizer, RegularizedVectorQuantizer, VectorQuantizer
+from regvq.quantizers.peers import PeerFSQ, PeerVQ
+from regvq.training import TokenizerTraining, fit
+
+QUANTIZERS: dict[str, Callable[[], Quantizer]] = {
+    "Reg-VQ": lambda: RegularizedVectorQuantizer(16, 8),
+    "the paper's form": lambda: RegularizedVectorQuantizer.paper(16, 8),
+    "EMA-VQ": lambda: EMAVectorQuantizer(16, 8),
+    "VQ": lambda: VectorQuantizer(16, 8, init="data"),
+    "PeerVQ": lambda: PeerVQ(16, 8),
+    "PeerFSQ": lambda: PeerFSQ(8, (4, 4)),
+}
 
 
-@pytest.mark.parametrize(("supported", "wanted"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_bfloat16_only_where_there_are_kernels_for_it(
-    monkeypatch: pytest.MonkeyPatch, supported: bool, wanted: str
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", QUANTIZERS)
+def test_a_training_runs_in_this_format(
+    name: str,
+    precision: str,
+    make_training: Callable[..., TokenizerTraining],
+    data: ImageDataModule,
+    output: Path,
+    options: dict[str, Any],
+    recorder: Any,
 ) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
-    assert fast_cpu_precision() == wanted
+    record = recorder()
+    tokenizer = fit(
+        make_training(QUANTIZERS[name]()), data, output, callbacks=[record], precision=precision, **options
+    )
+    assert all(value == value for values in record.train for value in values.values())
+    assert record.train[-1]["train/non_finite"] == 0
+    for key, value in tokenizer.quantizer.state_dict().items():
+        assert value.isfinite().all(), key

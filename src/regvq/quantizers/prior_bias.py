@@ -69,6 +69,10 @@ class PriorBias(nn.Module, Configurable):
         self.register_buffer("step", torch.full_like(prior, 0.1 * self.rate))
         self.register_buffer("sign", torch.zeros_like(prior))
 
+    def batches(self, codebook_size: int, tokens: int) -> float:
+        """Return over how many batches of ``tokens`` a share is measured: at least 1."""
+        return max(self.memory * codebook_size / max(tokens, 1), 1.0)
+
     @torch.no_grad()
     def update(self, log_prior: Tensor, counts: Tensor, tokens: int) -> None:
         """Take a step.
@@ -80,7 +84,7 @@ class PriorBias(nn.Module, Configurable):
         """
         if self.rate == 0 or tokens == 0:
             return
-        weight = min(tokens / (self.memory * len(counts)), 1.0)
+        weight = 1 / self.batches(len(counts), tokens)
         total = counts.sum()
         current = torch.where(total > 0, counts / total.clamp_min(1), self.share)
         self.share.lerp_(current, weight)

@@ -1,5 +1,7 @@
 """Regularized vector quantization, the heart of this package."""
 
+import functools
+import warnings
 from typing import Any
 
 import torch
@@ -116,6 +118,8 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
                 f"a {type(head).__name__} learns through the prior or a softmax straight-through, and "
                 "there is neither: give prior_weight, SoftmaxStraightThrough or another head"
             )
+        if isinstance(prior_weight, Schedule) or prior_weight > 0:
+            _warn_of_prior_loss()
         self.prior = prior
         self.prior_bias = prior_bias
         self.posterior_momentum = posterior_momentum
@@ -242,6 +246,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         kl = functional.kl_divergence(posterior, log_prior)
         stats["prior_kl"] = kl
         stats["prior_kl_floor"] = kl.new_full((), functional.kl_floor(size, tokens))
+        stats["prior_batches"] = kl.new_full((), self.prior_bias.batches(size, tokens))
         if self.learning:
             self.prior_bias.update(log_prior, noiseless, tokens)
         if self.posterior_momentum > 0:
@@ -251,3 +256,12 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
             posterior = self.running_posterior.clone()
             tokens = round(tokens / (1 - self.posterior_momentum))
         return kl, functional.kl_slope(posterior, log_prior, max(tokens, 1))
+
+
+@functools.cache
+def _warn_of_prior_loss() -> None:
+    warnings.warn(
+        "the prior as a loss draws latents that nothing holds (no normalisation, small variance) to one "
+        "place: watch the usage, or leave prior_weight at 0 for a bias (docs/collapsed-codebook.md)",
+        stacklevel=3,
+    )

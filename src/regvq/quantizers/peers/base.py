@@ -2,7 +2,8 @@
 
 import importlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
@@ -72,7 +73,8 @@ class PeerQuantizer(Quantizer):
         self.before_step(taught.detach())
         # The module may move the codebook in place: it looked its values up in the codebook of before.
         before = self.codebook.detach().clone()
-        quantized, indices, losses = self.train_step(taught)
+        with _float32_by_default():
+            quantized, indices, losses = self.train_step(taught)
         if kept is not None:
             kept.put_into(self)
         codes = indices.long()
@@ -88,6 +90,17 @@ class PeerQuantizer(Quantizer):
             if parameter.dtype != data.dtype:
                 parameter.data = data.to(parameter.device)
         return self
+
+
+@contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """Let a package's module make tensors of the tokens' format, whatever a training has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def with_stand_ins(tokens: Tensor, valid: Tensor) -> Tensor:
