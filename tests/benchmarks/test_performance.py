@@ -49,8 +49,8 @@ def test_codes_pixels_and_networks_can_be_chosen() -> None:
     assumed = read_figures()["cost"]["assumed"]
     first, *_ = cost.predict(**assumed)
     more, *_ = cost.predict(**{**assumed, "codes": assumed["codes"] + 1000})
-    # Vectors, sums and counts with their averages, and what the backward pass needs of the vectors.
-    assert 1e9 * (more["gigabytes"] - first["gigabytes"]) == pytest.approx(4000 * (6 * 64 + 8))
+    # Vectors, sums, seven numbers and a byte a code, and the averages of all that.
+    assert 1e9 * (more["gigabytes"] - first["gigabytes"]) == pytest.approx(4000 * 2 * (2 * 64 + 7.25))
     larger, _, generator = cost.predict(
         **{**assumed, "size": 512, "generators": ["generator/diffusion-tiny"]}
     )

@@ -23,6 +23,7 @@ from benchmarks.quantizers import (
 from measuring import Bar, extra_memory, fresh_memory, take_turns, usable_device
 from regvq.quantizers import (
     IdentityStraightThrough,
+    PriorBias,
     RegularizedVectorQuantizer,
     SoftmaxStraightThrough,
     StraightThrough,
@@ -78,7 +79,14 @@ def test_the_readable_form_is_reg_vq(straight_through: type[StraightThrough]) ->
     found = []
     for kind in (RegularizedVectorQuantizer, Readable):
         torch.manual_seed(0)
-        quantizer = kind(16, 4, posterior_momentum=0.0, straight_through=straight_through())
+        quantizer = kind(
+            16,
+            4,
+            prior_weight=0.1,
+            prior_bias=PriorBias(rate=0.0),
+            posterior_momentum=0.0,
+            straight_through=straight_through(),
+        )
         quantizer.train()(torch.randn(2, 4, 30))  # a codebook that has seen latents
         z = torch.randn(2, 4, 30, requires_grad=True)
         torch.manual_seed(1)

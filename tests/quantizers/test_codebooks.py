@@ -125,3 +125,22 @@ def test_a_dead_code_is_put_on_a_latent_of_the_batch() -> None:
 def test_ema_refuses(decay: float, restart: float) -> None:
     with pytest.raises(RegvqError, match="decay"):
         EMACodebook(decay=decay, restart=restart)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "batches", "steps"),
+    [
+        (4 * 100, 0, 10),  # a code gets 20 tokens in 5 steps: 10 at least
+        (100, 0, 20),
+        (100 // 4, 0, 20),  # in 80: 20 at most
+        (4 * 100, 1000, 50),  # a twentieth of the steps so far
+        (4 * 100, 10_000, 100),  # what a decay of 0.99 spans
+    ],
+)
+def test_a_short_memory_grows_with_the_training(tokens: int, batches: int, steps: int) -> None:
+    codebook = _bound(EMACodebook(decay=0.99, memory=20.0, init="normal"), 100, 2)
+    latents = torch.ones(tokens, 2)
+    before = codebook.count.clone()
+    codebook.restart = 0.0
+    codebook.update(latents, torch.zeros(tokens, dtype=torch.int64), _all(latents), batches)
+    assert codebook.count[0].item() == pytest.approx(before[0].item() * (1 - 1 / steps) + tokens / steps)

@@ -114,7 +114,7 @@ class EMACodebook(Codebook):
         restart: share of the mean count under which a code is dead, 0 for never.
         init: see ``Codebook``.
         memory: makes the running sums short at first. They span the steps in which each code gets about
-            ``memory`` tokens, whatever the batch, but from 2 to 20; then a twentieth of all steps so far,
+            ``memory`` tokens, whatever the batch, but from 10 to 20; then a twentieth of all steps so far,
             until that is what ``decay`` spans. At least 1; ``None`` for ``decay`` throughout.
 
     Raises:
@@ -193,7 +193,7 @@ class EMACodebook(Codebook):
         if self.memory is None:
             return 1 - self.decay
         steps = self.memory * len(self.weight) / max(tokens, 1)
-        steps = max(min(max(steps, 2.0), 20.0), batches / 20)
+        steps = max(min(max(steps, 10.0), 20.0), batches / 20)
         return max(1 / steps, 1 - self.decay)
 
     def _restart_dead(self, latents: Tensor, valid: Tensor) -> Tensor:

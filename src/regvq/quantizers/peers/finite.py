@@ -44,9 +44,9 @@ class PeerFSQ(PeerQuantizer):
 
     def logits(self, tokens: Tensor) -> Tensor:
         """Of the rounding: minus the squared distance to the levels, before they are scaled to [-1, 1]."""
-        levels = self._levels()
+        levels = self._levels().float()
         half = (levels - 1) * (1 + _MARGIN) / 2
-        offset = torch.where(levels % 2 == 0, 0.5, 0.0)
+        offset = 0.5 * (levels % 2 == 0).float()
         bounded = torch.tanh(projected(self.peer.project_in, tokens) + torch.atanh(offset / half))
         return euclidean_scores(bounded * half - offset, self._grid_points(), 0.5).logits()
 
