@@ -146,8 +146,12 @@ class Quantizer(nn.Module, Configurable, ABC):
             tokens = z.float().flatten(2).transpose(1, 2)
             # Of the norm: where it overflows, no distance is finite.
             valid = torch.linalg.vecdot(tokens.detach(), tokens.detach()).isfinite()
-            flat = self.quantize(torch.where(valid[..., None], tokens, 0.0), valid)
-        quantized = torch.where(valid[..., None], flat.quantized, torch.nan)
+            # A CPU knows at once whether there is anything to leave out; a GPU would have to be waited for.
+            whole = z.device.type == "cpu" and bool(plain(valid).all())
+            if not whole:
+                tokens = torch.where(valid[..., None], tokens, 0.0)
+            flat = self.quantize(tokens, valid)
+        quantized = flat.quantized if whole else torch.where(valid[..., None], flat.quantized, torch.nan)
         # Of the best matches: that is what encoding will give, however many places sample now.
         with outside_of_transforms():
             flat.stats.update(self._usage_stats(plain(flat.best_codes), plain(valid)))

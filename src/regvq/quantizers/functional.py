@@ -169,7 +169,8 @@ def regularized_choice(
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """``|a - b|^2`` over the last dimension: the perturbation of a sampled code (paper, section 3.4)."""
-    return (a - b).square().sum(-1)
+    difference = a - b
+    return torch.linalg.vecdot(difference, difference)
 
 
 def expected_gradient(posterior: Tensor, codes: Tensor) -> Tensor:
