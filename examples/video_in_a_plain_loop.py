@@ -44,7 +44,7 @@ def train(steps: int = 150, codes: int = 64, dim: int = 16) -> dict[str, float]:
     for _ in range(steps):
         video = clips(8, chance)
         output = quantizer(encoder(video))  # latents [B, D, 2, 4, 4]
-        # The reconstruction, and what the quantizer asks for itself: commitment and prior.
+        # The reconstruction, and the quantizer's own losses, of which the defaults have none.
         loss = F.l1_loss(decoder(output.quantized), video) + output.loss
         optimizer.zero_grad()
         loss.backward()
