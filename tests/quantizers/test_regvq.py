@@ -407,3 +407,16 @@ def test_the_statistics_say_over_how_many_batches_the_shares_are_measured() -> N
     quantizer = RegularizedVectorQuantizer(100, D, prior_bias=PriorBias(memory=20.0))
     assert quantizer(torch.randn(2, D, 5)).stats["prior_batches"] == 200  # 20 * 100 codes / 10 tokens
     assert quantizer(torch.randn(50, D, 100)).stats["prior_batches"] == 1
+
+
+def test_the_step_is_the_training_s_once_it_says_so() -> None:
+    quantizer = RegularizedVectorQuantizer(N, D, mask_ratio=Linear(0.0, 1.0, steps=4))
+    z, sampled = torch.randn(1, D, 8), []
+    for step in (0, 1, 2):
+        quantizer.set_step(step)
+        for _ in range(3):  # accumulated batches, or two grids with one quantizer
+            mask = quantizer(z).stochastic_mask
+            sampled.append(0 if mask is None else int(mask.sum()))
+    assert sampled == [0, 0, 0, 2, 2, 2, 4, 4, 4]
+    assert quantizer.steps.value == 2
+    assert quantizer.steps.batches == 9  # the codebook started once

@@ -14,6 +14,7 @@ from regvq import load_tokenizer
 from regvq.data import ImageDataModule
 from regvq.errors import RegvqError
 from regvq.quantizers import IdentityStraightThrough, RegularizedVectorQuantizer, VectorQuantizer
+from regvq.schedules import Linear
 from regvq.training import TokenizerTraining, fit
 
 Make = Callable[..., TokenizerTraining]
@@ -143,3 +144,24 @@ def test_mixed_precision_trains_and_saves_single_precision(
 def test_an_impossible_learning_rate_is_refused(make_training: Make) -> None:
     with pytest.raises(RegvqError, match="learning_rate"):
         make_training(learning_rate=0.0)
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_quantizer_s_schedules_count_optimizer_steps(
+    accumulated: int, make_training: Make, data: ImageDataModule, output: Path, options: dict[str, Any]
+) -> None:
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+            quantizer = pl_module.model.quantizer
+            seen.append((trainer.global_step, quantizer.mask_ratio(quantizer.steps.value)))
+
+    training = make_training(RegularizedVectorQuantizer(16, 8, mask_ratio=Linear(0.0, 1.0, steps=8)))
+    again = {**options, "accumulate_grad_batches": accumulated}
+    fit(training, data, output, callbacks=[Watch()], **again)
+    resumed = make_training(RegularizedVectorQuantizer(16, 8, mask_ratio=Linear(0.0, 1.0, steps=8)))
+    fit(resumed, data, output, callbacks=[Watch()], resume=True, **{**again, "max_steps": 6})
+    assert [step for step, _ in seen] == [step for step in range(6) for _ in range(accumulated)]
+    assert [ratio for _, ratio in seen] == [step / 8 for step, _ in seen]
+    assert resumed.model.quantizer.steps.batches == 6 * accumulated
