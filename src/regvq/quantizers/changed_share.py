@@ -32,7 +32,7 @@ class ChangedShare(nn.Module, Configurable):
 
     counted: Tensor
 
-    def __init__(self, share: float = 0.8) -> None:
+    def __init__(self, share: float = 0.5) -> None:
         super().__init__()
         if not 0 < share < 1:
             raise RegvqError(f"a changed share must be in (0, 1), not {share}")
