@@ -259,3 +259,20 @@ def test_a_full_disk_leaves_the_old_model(
 def test_nan_in_a_configuration_is_equal_to_itself(folder: Path) -> None:
     _edit_config(folder, lambda config: {**config, "model": {**config["model"], "note": float("nan")}})
     load_tokenizer(str(folder))
+
+
+def test_what_only_a_training_needs_is_not_saved(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer = ImageTokenizer(IdentityBackbone(2), RegularizedVectorQuantizer(8, 4))
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    for _ in range(12):
+        tokenizer(images)
+    assert tokenizer.quantizer.prior_bias.bias.any()
+    tokenizer.eval().save_pretrained(tmp_path / "model")
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert not [name for name in saved if "prior_bias" in name or "changed_share" in name]
+    again = ImageTokenizer.from_pretrained(tmp_path / "model")
+    assert torch.equal(again.encode(images), tokenizer.encode(images))
+    assert again.fingerprint() == tokenizer.fingerprint()
+    assert not again.quantizer.prior_bias.bias.any()
+    again.train()(images)  # it can be trained on

@@ -77,8 +77,15 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    state = model.state_dict()
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # What only a training needs stays in its checkpoints: a model means the same without it.
+    left_out = tuple(
+        f"{name}." for name, module in model.named_modules() if getattr(module, "training_only", False)
+    )
+    return {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+        if not name.startswith(left_out)
+    }
 
 
 def _advice(path: Path) -> str:

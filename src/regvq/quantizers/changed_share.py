@@ -30,6 +30,9 @@ class ChangedShare(nn.Module, Configurable):
         RegvqError: the share is not in (0, 1).
     """
 
+    training_only = True
+    """Saved models are written without it."""
+
     counted: Tensor
 
     def __init__(self, share: float = 0.5) -> None:

@@ -48,6 +48,9 @@ class PriorBias(nn.Module, Configurable):
         RegvqError: an argument is out of its range.
     """
 
+    training_only = True
+    """Saved models are written without it."""
+
     bias: Tensor
     share: Tensor
     step: Tensor

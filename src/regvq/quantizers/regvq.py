@@ -160,7 +160,7 @@ class RegularizedVectorQuantizer(ComposedQuantizer):
         return super().logits_have_gradient or self.prior_weight(self.steps.value) > 0
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # Folders of before know neither of these, which matter to a training alone: they start anew.
+        # Saved models know neither of these, which matter to a training alone: they start anew.
         for part in ("prior_bias", "changed_share"):
             module = getattr(self, part)
             if module is not None and not any(key.startswith(f"{prefix}{part}.") for key in state_dict):
