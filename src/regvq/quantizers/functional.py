@@ -170,7 +170,8 @@ def regularized_choice(
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """``|a - b|^2`` over the last dimension: the perturbation of a sampled code (paper, section 3.4)."""
     difference = a - b
-    return torch.linalg.vecdot(difference, difference)
+    distance: Tensor = torch.linalg.vecdot(difference, difference)
+    return distance
 
 
 def expected_gradient(posterior: Tensor, codes: Tensor) -> Tensor:
