@@ -193,7 +193,7 @@ def test_trainings(place: Path, faults: Faults) -> None:
     limits = {name: functools.partial(full_disk, largest=size - 1) for name, size in files.items()}
     lost, tried = [], 0
     for step, (name, limit) in itertools.product((1, 3), {**limits, "read-only folder": read_only}.items()):
-        run = place / f"{tried}"
+        run = place / f"run-{tried}"  # as long as the other's name, which stands in checkpoints
         run.mkdir()
         tried += 1
         limited = Limited(run, limit(run), step)
