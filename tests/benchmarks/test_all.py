@@ -14,7 +14,7 @@ from benchmarks import offline_features, ranks, recipe, stochastic_mask
 from benchmarks.performance import SECTIONS
 
 FOLDER = Path(measuring.__file__).parent
-WRITERS = {"performance", "publish", "reliability", "results"}
+WRITERS = {"loop_page", "performance", "publish", "reliability", "results"}
 """They make pages of figures, and measure nothing."""
 BENCHMARKS = sorted(
     file.stem
