@@ -90,7 +90,7 @@ FEATURES = Loop("frozen features", "tiny", encoder="frozen-conv")
 
 
 def _vary(base: Loop, change: str, **settings: object) -> Loop:
-    return replace(base, name=f"{base.name}, {change}", **settings)  # type: ignore[arg-type]
+    return replace(base, name=f"{base.name}, {change}", **settings)  # type: ignore[arg-type]  # fields by name
 
 
 _ALL = (
